@@ -94,7 +94,10 @@ pub struct Item {
 
 impl std::fmt::Debug for Item {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Item").field("account", &self.account).field("bytes", &self.body.len()).finish()
+        f.debug_struct("Item")
+            .field("account", &self.account)
+            .field("bytes", &self.body.len())
+            .finish()
     }
 }
 
@@ -137,7 +140,9 @@ pub enum RenderError {
         what: &'static str,
     },
     /// Over a limit of the platform.
-    #[error("{what} is over {platform}'s limit of {max} {unit}; `fit` splits it before it is rendered")]
+    #[error(
+        "{what} is over {platform}'s limit of {max} {unit}; `fit` splits it before it is rendered"
+    )]
     OverLimit {
         /// The platform's name.
         platform: &'static str,
@@ -185,7 +190,11 @@ pub trait Bridge: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`RenderError`] if the platform cannot express it.
-    fn render(&self, context: &RenderContext<'_>, outgoing: &Outgoing) -> Result<Request, RenderError>;
+    fn render(
+        &self,
+        context: &RenderContext<'_>,
+        outgoing: &Outgoing,
+    ) -> Result<Request, RenderError>;
 
     /// Reads the platform's answer.
     fn interpret(&self, request: &Request, response: &Response) -> Outcome;

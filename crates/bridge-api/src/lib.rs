@@ -8,7 +8,8 @@ mod outcome;
 mod request;
 
 pub use bridge::{
-    BodyError, Bridge, Item, ItemError, Manifest, Normalized, RenderContext, RenderError, Role, Split, WebhookScheme,
+    BodyError, Bridge, Item, ItemError, Manifest, Normalized, RenderContext, RenderError, Role,
+    Split, WebhookScheme,
 };
 pub use interline_relay::{Capabilities, ChatKind, Outgoing};
 pub use outcome::{Certainty, Class, Failure, Fault, Located, Outcome, RetryVerdict, Scope};

@@ -134,7 +134,9 @@ impl Address {
     /// [`AddressError`] says which part is wrong.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let mut parts = text.splitn(3, '/');
-        let (Some(platform), Some(account), Some(user)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(platform), Some(account), Some(user)) =
+            (parts.next(), parts.next(), parts.next())
+        else {
             return Err(AddressError::Parts(text.split('/').count()));
         };
         let platform = Platform::new(platform)?;

@@ -1,11 +1,12 @@
 //! Dispatch v1: an envelope bound for one participant.
 
+use crate::redacted::opaque_debug;
 use crate::{Address, DispatchId, ENVELOPE_BYTES_MAX, Envelope, LaneId, Redacted, Unknown};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Who is shown as the author on the other side.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Author {
     /// The name that the target may see. Never a number or a platform id.
     pub alias: Redacted<String>,
@@ -18,7 +19,7 @@ pub struct Author {
 }
 
 /// Where the original stands, so that its own copy can be recorded and later replies to it resolve.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// The author's address: the account that heard it and the person who said it, as the config names them.
     pub account: Address,
@@ -33,7 +34,7 @@ pub struct Origin {
 }
 
 /// An envelope bound for one participant. Native ids of the target are resolved by deliver alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Dispatch {
     /// 1.
     pub v: u8,
@@ -79,6 +80,18 @@ pub enum DispatchError {
     /// Not JSON, or a required field is missing.
     #[error("not a dispatch: {0}; docs/envelope.schema.json has the fields")]
     Json(#[from] serde_json::Error),
+}
+
+opaque_debug!(Author, Origin);
+
+impl std::fmt::Debug for Dispatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatch")
+            .field("id", &self.id)
+            .field("lane", &self.lane)
+            .field("envelope", &self.envelope)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Dispatch {

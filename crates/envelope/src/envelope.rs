@@ -1,5 +1,6 @@
 //! Envelope v1: a normalised event.
 
+use crate::redacted::opaque_debug;
 use crate::{ENVELOPE_BYTES_MAX, EnvelopeId, PARTS_MAX, Part, Platform, Redacted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,7 @@ impl Kind {
 }
 
 /// Who spoke, in the platform's ids. All of it belongs to a person.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Person {
     /// The platform's plainest id for the person: phone digits, PSID, IGSID; else the BSUID.
     pub user: Redacted<String>,
@@ -149,7 +150,7 @@ pub enum ReactionAction {
 }
 
 /// A reaction to [`Target`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reaction {
     /// The emoji; absent on a removal that does not say which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -195,7 +196,7 @@ impl StatusState {
 }
 
 /// What became of a message that we sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
     /// How far it came.
     pub state: StatusState,
@@ -211,7 +212,7 @@ pub struct Status {
 }
 
 /// A platform's error that came as an event.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusError {
     /// The platform's code.
     pub code: i64,
@@ -236,7 +237,7 @@ pub enum SystemChange {
 }
 
 /// A person's ids changed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SystemEvent {
     /// Which.
     pub change: SystemChange,
@@ -252,7 +253,7 @@ pub struct SystemEvent {
 }
 
 /// What led a person to the chat.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Referral {
     /// The platform's word: `ad`, `SHORTLINK`, `post`, …
     pub source: String,
@@ -280,7 +281,7 @@ pub enum Direction {
 }
 
 /// A normalised event. One JSON object; unknown fields are kept, never an error.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Envelope {
     /// 1.
     pub v: u8,
@@ -356,13 +357,17 @@ const fn is_false(flag: &bool) -> bool {
 #[derive(Debug, thiserror::Error)]
 pub enum EnvelopeError {
     /// Larger than [`ENVELOPE_BYTES_MAX`].
-    #[error("an envelope may have {ENVELOPE_BYTES_MAX} bytes, this one has {bytes}; shorten its parts or `extra`")]
+    #[error(
+        "an envelope may have {ENVELOPE_BYTES_MAX} bytes, this one has {bytes}; shorten its parts or `extra`"
+    )]
     TooLarge {
         /// Its length.
         bytes: usize,
     },
     /// More parts than [`PARTS_MAX`].
-    #[error("an envelope may have {PARTS_MAX} parts, this one has {parts}; send the rest as further messages")]
+    #[error(
+        "an envelope may have {PARTS_MAX} parts, this one has {parts}; send the rest as further messages"
+    )]
     TooManyParts {
         /// How many it has.
         parts: usize,
@@ -373,6 +378,19 @@ pub enum EnvelopeError {
     /// Not JSON, or a required field is missing.
     #[error("not an envelope: {0}; docs/envelope.schema.json has the fields")]
     Json(#[from] serde_json::Error),
+}
+
+opaque_debug!(Person, Reaction, Status, StatusError, SystemEvent, Referral);
+
+impl std::fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Envelope")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("platform", &self.platform)
+            .field("parts", &self.parts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Envelope {

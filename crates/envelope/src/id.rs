@@ -258,7 +258,8 @@ mod tests {
     #[test]
     fn a_dispatch_id_differs_for_each_participant() {
         let key = IdKey::published_test_key();
-        let (a, b) = (Address::parse("whatsapp/1/2").unwrap(), Address::parse("whatsapp/1/3").unwrap());
+        let (a, b) =
+            (Address::parse("whatsapp/1/2").unwrap(), Address::parse("whatsapp/1/3").unwrap());
         let id = message("m", &[]);
         assert_ne!(key.dispatch_id(id, &a), key.dispatch_id(id, &b));
         assert_eq!(key.dispatch_id(id, &a), key.dispatch_id(id, &a));

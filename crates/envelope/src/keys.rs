@@ -143,7 +143,9 @@ impl Seal {
     /// [`SealError::Open`] if the key or the place is another, or a bit was changed.
     pub fn open(&self, sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
         let (nonce, body) = sealed.split_at_checked(NONCE_BYTES).ok_or(SealError::Open)?;
-        self.0.decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad }).map_err(|_| SealError::Open)
+        self.0
+            .decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad })
+            .map_err(|_| SealError::Open)
     }
 }
 

@@ -20,15 +20,19 @@ mod schema;
 
 pub use address::{AccountRef, Address, AddressError, Platform, PlatformError};
 pub use bounds::{
-    BODY_BYTES_MAX, ENVELOPE_BYTES_MAX, EXTRA_BYTES_MAX, ITEMS_MAX, NESTING_MAX, PARTS_MAX, bounded_extra,
+    BODY_BYTES_MAX, ENVELOPE_BYTES_MAX, EXTRA_BYTES_MAX, ITEMS_MAX, NESTING_MAX, PARTS_MAX,
+    bounded_extra,
 };
 pub use dispatch::{Author, Dispatch, DispatchError, Origin};
 pub use envelope::{
-    Direction, Envelope, EnvelopeError, Kind, Person, Reaction, ReactionAction, Referral, ReplyTo, Status, StatusError,
-    StatusState, StoryRef, SystemChange, SystemEvent, Target, Unknown,
+    Direction, Envelope, EnvelopeError, Kind, Person, Reaction, ReactionAction, Referral, ReplyTo,
+    Status, StatusError, StatusState, StoryRef, SystemChange, SystemEvent, Target, Unknown,
 };
 pub use id::{DispatchId, EnvelopeId, IdError, IdInput, IdKey, LaneId, NativeKey};
 pub use keys::{ROOT_KEY_BYTES, RootKey, Seal, SealError, Subkey};
-pub use part::{Choice, ChoiceOf, ContactCard, Location, Media, MediaKind, Order, OrderItem, Part, Share, ShareOf};
+pub use part::{
+    Choice, ChoiceOf, ContactCard, Location, Media, MediaKind, Order, OrderItem, Part, Share,
+    ShareOf,
+};
 pub use redacted::Redacted;
 pub use schema::{dispatch_schema, envelope_schema};

@@ -1,12 +1,13 @@
 //! Content: an envelope's parts, in order.
 
+use crate::redacted::opaque_debug;
 use crate::{Redacted, Unknown};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 /// One piece of content, told apart by `type`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Part {
     /// Words.
     Text {
@@ -55,7 +56,9 @@ pub enum Part {
 }
 
 /// The kinds of media.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum MediaKind {
     /// A still or animated picture.
@@ -73,7 +76,7 @@ pub enum MediaKind {
 }
 
 /// `media`: where the bytes are and what they are said to be.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Media {
     /// What it is.
     pub media: MediaKind,
@@ -125,7 +128,7 @@ impl Media {
 }
 
 /// `location`: degrees, WGS 84.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Location {
     /// Degrees north.
     pub latitude: f64,
@@ -146,7 +149,7 @@ pub struct Location {
 }
 
 /// One contact card.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ContactCard {
     /// The formatted name.
     #[serde(default)]
@@ -179,7 +182,7 @@ pub enum ChoiceOf {
 }
 
 /// `choice`: a tap.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
     /// The developer's id or payload behind the tapped thing.
     #[serde(default)]
@@ -217,7 +220,7 @@ pub enum ShareOf {
 }
 
 /// `share`: something that lives elsewhere.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Share {
     /// What it is.
     pub of: ShareOf,
@@ -239,7 +242,7 @@ pub struct Share {
 }
 
 /// `order`: a cart.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Order {
     /// The catalogue's id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -256,7 +259,7 @@ pub struct Order {
 }
 
 /// One line of a cart.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct OrderItem {
     /// The shop's id of the product.
     #[serde(default)]
@@ -278,6 +281,14 @@ pub struct OrderItem {
     pub unknown: Unknown,
 }
 
+opaque_debug!(Media, Location, ContactCard, Choice, Share, Order, OrderItem);
+
+impl std::fmt::Debug for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Part({})", self.type_name())
+    }
+}
+
 impl Part {
     /// A text part.
     pub fn text(text: impl Into<String>) -> Self {
@@ -286,7 +297,11 @@ impl Part {
 
     /// An `unsupported` part.
     pub fn unsupported(native_type: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Unsupported { native_type: native_type.into(), reason: reason.into(), unknown: Unknown::new() }
+        Self::Unsupported {
+            native_type: native_type.into(),
+            reason: reason.into(),
+            unknown: Unknown::new(),
+        }
     }
 
     /// The value of `type`.
@@ -402,7 +417,8 @@ impl<'de> Deserialize<'de> for Part {
         if !KNOWN_TYPES.contains(&name) {
             return Ok(Self::Other(fields));
         }
-        let wire = serde_json::from_value(Value::Object(fields)).map_err(serde::de::Error::custom)?;
+        let wire =
+            serde_json::from_value(Value::Object(fields)).map_err(serde::de::Error::custom)?;
         Ok(match wire {
             WirePart::Text { text, unknown } => Self::Text { text, unknown },
             WirePart::Media(media) => Self::Media(media),

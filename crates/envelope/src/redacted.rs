@@ -66,6 +66,18 @@ impl<T: JsonSchema> JsonSchema for Redacted<T> {
     }
 }
 
+/// `Debug` for types whose fields, known or not, may belong to a person: it shows the type's name alone.
+macro_rules! opaque_debug {
+    ($($name:ident),+ $(,)?) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(<redacted>)"))
+            }
+        }
+    )+};
+}
+pub(crate) use opaque_debug;
+
 #[cfg(test)]
 mod tests {
     use super::*;
