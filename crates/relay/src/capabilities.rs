@@ -73,7 +73,9 @@ impl MediaRule {
         let bare = mime.split(';').next().unwrap_or_default().trim();
         self.mimes.is_empty()
             || self.mimes.iter().any(|rule| match rule.strip_suffix("/*") {
-                Some(family) => bare.split('/').next().is_some_and(|own| own.eq_ignore_ascii_case(family)),
+                Some(family) => {
+                    bare.split('/').next().is_some_and(|own| own.eq_ignore_ascii_case(family))
+                }
                 None => rule.eq_ignore_ascii_case(bare),
             })
     }

@@ -4,11 +4,25 @@
 //! Bridges describe themselves in [`Capabilities`]; what they have to send is an [`Outgoing`].
 
 mod capabilities;
+mod directory;
+mod fit;
+mod lane;
 mod outgoing;
+mod plan;
+mod route;
 
 pub use capabilities::{
-    Capabilities, ChatKind, Formatting, MediaAccess, MediaRule, ReactionRule, ReadRule, TextLimit, TextUnit, TypingRule,
+    Capabilities, ChatKind, Formatting, MediaAccess, MediaRule, ReactionRule, ReadRule, TextLimit,
+    TextUnit, TypingRule,
 };
+pub use directory::{
+    Attribution, Binding, Conversation, Directory, DirectoryError, Participant, Seat,
+};
+pub use fit::{excerpt, fit};
+pub use lane::{LanePolicy, backoff};
 pub use outgoing::{
-    Action, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient, ThreadControl, UploadSpec,
+    Action, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient, ThreadControl,
+    UploadSpec,
 };
+pub use plan::{FitInput, Form, Loss, OriginTraits, Plan, Reference, Refusal};
+pub use route::{ALIAS_GRAPHEMES_MAX, Absorbed, Route, alias, route};
