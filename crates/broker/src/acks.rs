@@ -1,0 +1,166 @@
+//! Writes a consumer's acks: one task, so that they are never reordered.
+//!
+//! [`Acker::ack`] only notes the tag; the task takes all that was noted since it last wrote, merges it (see `ledger`)
+//! and writes it. What is noted is bounded by the prefetch, since a tag counts once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
+use lapin::Channel;
+use lapin::options::BasicAckOptions;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::errors::{LostReason, Role};
+use crate::ledger::{AckFrame, Ledger};
+use crate::link::{RPC_TIMEOUT, Shared};
+use crate::message::DeliveryTag;
+
+/// Where acks are noted.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    generation: u64,
+    state: Mutex<State>,
+    noted: Notify,
+    /// How many of the acks noted were written.
+    written: watch::Sender<u64>,
+    /// Set once the channel is closed.
+    pub(crate) done: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    ledger: Ledger,
+    noted_count: u64,
+}
+
+impl Desk {
+    pub(crate) fn new(generation: u64) -> Self {
+        Self {
+            generation,
+            state: Mutex::default(),
+            noted: Notify::new(),
+            written: watch::Sender::new(0),
+            done: CancellationToken::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn delivered(&self, tag: DeliveryTag) {
+        self.state().ledger.delivered(tag.number);
+    }
+
+    fn take_frames(&self) -> (Vec<AckFrame>, u64) {
+        let mut state = self.state();
+        (state.ledger.take_frames(), state.noted_count)
+    }
+}
+
+/// Acks deliveries of one consumer. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Acker {
+    desk: Arc<Desk>,
+    shared: Arc<Shared>,
+}
+
+impl Acker {
+    pub(crate) fn new(desk: Arc<Desk>, shared: Arc<Shared>) -> Self {
+        Self { desk, shared }
+    }
+
+    /// Hands `tag` to the acking task; never waits. Acks of another consumer's tags, second acks and acks after the
+    /// loss of the link do nothing: the broker delivers such a message again, and no ack can prevent that.
+    pub fn ack(&self, tag: DeliveryTag) {
+        if tag.generation != self.desk.generation {
+            return;
+        }
+        let settled = {
+            let mut state = self.desk.state();
+            let settled = state.ledger.settle(tag.number);
+            state.noted_count += u64::from(settled);
+            settled
+        };
+        if settled {
+            self.desk.noted.notify_one();
+        }
+    }
+
+    /// Waits until all acks handed over so far were written to the broker. Cancel-safe.
+    ///
+    /// # Errors
+    /// Why the link was lost, if it was before they were written.
+    pub async fn flush(&self) -> Result<(), LostReason> {
+        let target = self.desk.state().noted_count;
+        let mut written = self.desk.written.subscribe();
+        tokio::select! {
+            biased;
+            _ = written.wait_for(|written| *written >= target) => Ok(()),
+            () = self.desk.done.cancelled() => Err(self.shared.reason()),
+        }
+    }
+
+    /// How many deliveries are neither acked nor returned to the queue.
+    #[must_use]
+    pub fn open_count(&self) -> u64 {
+        self.desk.state().ledger.open_count()
+    }
+}
+
+/// Writes acks until told to stop, then closes the channel: directly, since a cancel before it would let the next
+/// consumer start on later deliveries while ours are still out.
+///
+/// `keep_alive`: the client's consumer, which would cancel itself if it were dropped before the channel is closed.
+pub(crate) async fn run(
+    channel: Channel,
+    keep_alive: lapin::Consumer,
+    desk: Arc<Desk>,
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+) {
+    let mut stopping = false;
+    while !stopping {
+        tokio::select! {
+            biased;
+            () = shared.lost.cancelled() => break,
+            () = desk.noted.notified() => {}
+            () = stop.cancelled() => stopping = true,
+        }
+        let (frames, noted_count) = desk.take_frames();
+        if !frames.is_empty()
+            && let Err(error) = write(&channel, &frames, &shared).await
+        {
+            shared.lose(LostReason::Channel { role: Role::Consume, fault: error.into() });
+            break;
+        }
+        if shared.lost.is_cancelled() {
+            break;
+        }
+        desk.written.send_replace(noted_count);
+    }
+    if !shared.lost.is_cancelled() {
+        let closing = tokio::time::timeout(RPC_TIMEOUT, channel.close(200, "done".into()));
+        tokio::select! {
+            () = shared.lost.cancelled() => {}
+            closed = closing => if !matches!(closed, Ok(Ok(()))) {
+                tracing::debug!("a consumer's channel was closed already, or its closing got no answer");
+            }
+        }
+    }
+    drop(keep_alive);
+    desk.done.cancel();
+}
+
+async fn write(channel: &Channel, frames: &[AckFrame], shared: &Shared) -> lapin::Result<()> {
+    // Started in order and awaited together, so that the client writes them to the socket in one piece.
+    let writes = frames
+        .iter()
+        .map(|frame| channel.basic_ack(frame.tag, BasicAckOptions { multiple: frame.multiple }));
+    tokio::select! {
+        biased;
+        written = join_all(writes) => written.into_iter().collect(),
+        () = shared.lost.cancelled() => Ok(()),
+    }
+}

@@ -1,0 +1,284 @@
+//! A working pair of connections to one node, and the watch over them.
+//!
+//! Deliveries and acks have a connection of their own, since a broker that is short of memory blocks whole connections
+//! that publish. A link is never mended: it is lost once, for one reason, and then dropped.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::{Channel, Connection, ConnectionStatus, ErrorKind, Event};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::connect::{Dialer, Opened};
+use crate::declare::{self, DeclareReport};
+use crate::errors::{BrokerFault, LinkError, LostReason, Role, TopologyError};
+use crate::socket::Sockets;
+use crate::topology::Topology;
+
+/// Longest wait for the answer to one request on an open connection.
+pub(crate) const RPC_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the connections' states are looked at beside their events, which do not tell of every ending.
+const WATCH_INTERVAL: Duration = Duration::from_millis(250);
+
+const CODE_NOT_FOUND: u16 = 404;
+const CODE_OK: u16 = 200;
+
+/// What a link's tasks share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) lost: CancellationToken,
+    reason: OnceLock<LostReason>,
+    /// Asks the tasks to finish what is in flight and end.
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    blocked: AtomicBool,
+    sockets: Sockets,
+}
+
+impl Shared {
+    /// Marks the link lost; only the first reason counts. Shuts the sockets, so that the broker requeues at once and
+    /// the client's threads end.
+    pub(crate) fn lose(&self, reason: LostReason) {
+        if self.reason.set(reason.clone()).is_ok() {
+            if !matches!(reason, LostReason::Closed) {
+                tracing::warn!(error = %reason, "the link to the broker is lost");
+            }
+            self.lost.cancel();
+            self.sockets.shut();
+        }
+    }
+
+    /// Why the link is lost; [`LostReason::Closed`] where it is only ending.
+    pub(crate) fn reason(&self) -> LostReason {
+        self.reason.get().cloned().unwrap_or(LostReason::Closed)
+    }
+
+    /// Awaits `request` with a limit, and names what failed.
+    pub(crate) async fn ask<T>(
+        &self,
+        role: Role,
+        action: impl FnOnce() -> String,
+        request: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, LinkError> {
+        tokio::select! {
+            biased;
+            () = self.lost.cancelled() => Err(LinkError::Lost(self.reason())),
+            answer = tokio::time::timeout(RPC_TIMEOUT, request) => match answer {
+                Ok(Ok(value)) => Ok(value),
+                Ok(Err(error)) if error.is_amqp_soft_error() => {
+                    Err(LinkError::Refused { action: action(), fault: error.into() })
+                }
+                Ok(Err(error)) => {
+                    self.lose(LostReason::Connection { role, fault: error.into() });
+                    Err(LinkError::Lost(self.reason()))
+                }
+                Err(_) => Err(LinkError::TimedOut { action: action(), limit: RPC_TIMEOUT }),
+            }
+        }
+    }
+}
+
+/// How a link came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Everything in flight was settled, and the broker said goodbye.
+    Cleanly,
+    /// The deadline came first, or the link was lost: what was in flight is in doubt.
+    ByForce,
+}
+
+/// Two open connections to the broker. Dropping it ends both at once; [`Link::close`] settles first.
+#[derive(Debug)]
+pub struct Link {
+    pub(crate) consume: Connection,
+    pub(crate) publish: Connection,
+    pub(crate) shared: Arc<Shared>,
+    dialer: Dialer,
+}
+
+impl Link {
+    pub(crate) fn new(consume: Opened, publish: Opened, dialer: Dialer) -> Self {
+        let sockets = Sockets::default();
+        sockets.adopt(&consume.sockets);
+        sockets.adopt(&publish.sockets);
+        let shared = Arc::new(Shared {
+            lost: CancellationToken::new(),
+            reason: OnceLock::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            blocked: AtomicBool::new(false),
+            sockets,
+        });
+        let blocked_max = dialer.config.blocked_max;
+        for (role, connection) in
+            [(Role::Consume, &consume.connection), (Role::Publish, &publish.connection)]
+        {
+            let watch = Watch {
+                role,
+                shared: Arc::clone(&shared),
+                blocked_max,
+                status: connection.status().clone(),
+            };
+            shared.tasks.spawn(watch.run(connection.events_listener()));
+        }
+        Self { consume: consume.connection, publish: publish.connection, shared, dialer }
+    }
+
+    /// Declares the topology on a short-lived connection of its own, so that a refusal harms nothing. Idempotent.
+    /// Queues become quorum queues, or classic ones where the broker offers no quorum, as the report then says.
+    ///
+    /// # Errors
+    /// [`TopologyError`]; among them a queue that exists with other arguments.
+    pub async fn declare(&self, topology: &Topology) -> Result<DeclareReport, TopologyError> {
+        declare::declare(&self.dialer, topology).await
+    }
+
+    /// True once [`Link::lost`] would resolve.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.shared.lost.is_cancelled()
+    }
+
+    /// Waits until the link is of no more use, and says why. Cancel-safe.
+    pub async fn lost(&self) -> LostReason {
+        self.shared.lost.cancelled().await;
+        self.shared.reason()
+    }
+
+    /// A handle on the link's end that may outlive the link.
+    #[must_use]
+    pub fn lost_token(&self) -> CancellationToken {
+        self.shared.lost.child_token()
+    }
+
+    /// True while the broker holds back publishing (`connection.blocked`: short of memory or disk).
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.shared.blocked.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn publish_timeout(&self) -> Duration {
+        self.dialer.config.publish_timeout
+    }
+
+    /// A fresh channel on the connection of `role`.
+    pub(crate) async fn channel(&self, role: Role) -> Result<Channel, LinkError> {
+        let connection = if role == Role::Publish { &self.publish } else { &self.consume };
+        self.shared.ask(role, || "open a channel".to_owned(), connection.create_channel()).await
+    }
+
+    /// Settles and closes: publishes in flight get their confirms, acks handed over are written, each consumer's
+    /// channel is closed, then both connections. After `deadline` the rest is cut off.
+    pub async fn close(self, deadline: Duration) -> Closed {
+        let started = Instant::now();
+        self.shared.stop.cancel();
+        self.shared.tasks.close();
+        let settled = tokio::time::timeout(deadline, self.shared.tasks.wait()).await.is_ok();
+        let was_lost = self.is_lost();
+        let mut clean = settled && !was_lost;
+        if clean {
+            let closing = async {
+                let (publish, consume) = futures_util::join!(
+                    self.publish.close(CODE_OK, "done".into()),
+                    self.consume.close(CODE_OK, "done".into()),
+                );
+                publish.is_ok() && consume.is_ok()
+            };
+            let remaining = deadline.saturating_sub(started.elapsed());
+            clean = tokio::time::timeout(remaining, closing).await.unwrap_or(false);
+        }
+        self.shared.lose(LostReason::Closed);
+        if clean { Closed::Cleanly } else { Closed::ByForce }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.shared.lose(LostReason::Closed);
+        self.shared.tasks.close();
+    }
+}
+
+/// Turns a missing queue into an error of its own.
+pub(crate) fn name_missing_queue(error: LinkError, queue: &str) -> LinkError {
+    match error {
+        LinkError::Refused { fault, .. } if fault.code() == Some(CODE_NOT_FOUND) => {
+            LinkError::NoSuchQueue { queue: queue.to_owned() }
+        }
+        other @ (LinkError::Refused { .. }
+        | LinkError::NoSuchQueue { .. }
+        | LinkError::TimedOut { .. }
+        | LinkError::Lost(_)) => other,
+    }
+}
+
+/// Watches one connection.
+struct Watch {
+    role: Role,
+    shared: Arc<Shared>,
+    blocked_max: Duration,
+    status: ConnectionStatus,
+}
+
+impl Watch {
+    async fn run(self, events: impl futures_util::Stream<Item = Event> + Send) {
+        let mut events = std::pin::pin!(events.fuse());
+        let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut blocked_since: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shared.lost.cancelled() => break,
+                () = self.shared.stop.cancelled() => break,
+                event = events.next() => match event {
+                    Some(Event::Error(error)) => self.on_error(error),
+                    Some(Event::ConnectionBlocked(reason)) => {
+                        tracing::warn!(role = %self.role, reason, "the broker blocks publishing");
+                    }
+                    Some(Event::ConnectionUnblocked) => tracing::info!(role = %self.role, "the broker takes publishes again"),
+                    Some(_) => {}
+                    None => {
+                        ticks.tick().await;
+                    }
+                },
+                _ = ticks.tick() => {}
+            }
+            self.look(&mut blocked_since);
+        }
+    }
+
+    /// Errors of channels come here too; those have their own task to report them.
+    fn on_error(&self, error: lapin::Error) {
+        if self.status.connected() {
+            return;
+        }
+        let role = self.role;
+        self.shared.lose(if matches!(error.kind(), ErrorKind::MissingHeartbeatError) {
+            LostReason::HeartbeatMissed { role }
+        } else {
+            LostReason::Connection { role, fault: error.into() }
+        });
+    }
+
+    fn look(&self, blocked_since: &mut Option<Instant>) {
+        if !self.status.connected() {
+            let fault =
+                BrokerFault(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into());
+            self.shared.lose(LostReason::Connection { role: self.role, fault });
+        }
+        let blocked = self.status.blocked();
+        if self.role == Role::Publish {
+            self.shared.blocked.store(blocked, Ordering::SeqCst);
+        }
+        if !blocked {
+            *blocked_since = None;
+        } else if blocked_since.get_or_insert_with(Instant::now).elapsed() > self.blocked_max {
+            self.shared.lose(LostReason::Blocked(self.blocked_max));
+        }
+    }
+}
