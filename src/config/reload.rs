@@ -1,0 +1,147 @@
+//! What a new config changes, and what of that can be taken over without a restart.
+
+use super::settings::{Account, Config};
+use interline_envelope::AccountRef;
+use std::collections::HashMap;
+
+/// A part of the config.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// `root_key`
+    RootKey,
+    /// `[broker]`
+    Broker,
+    /// `[store]`
+    Store,
+    /// `[ingest] listen`
+    IngestListen,
+    /// The rest of `[ingest]`.
+    Ingest,
+    /// `[stages]`
+    Stages,
+    /// `[relay]`
+    Relay,
+    /// `[deliver]`
+    Deliver,
+    /// `[shutdown]`
+    Shutdown,
+    /// `[log]`
+    Log,
+    /// `[[account]]`
+    Accounts,
+    /// `[[conversation]]`
+    Conversations,
+}
+
+impl Section {
+    /// As it stands in the config.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RootKey => "root_key",
+            Self::Broker => "[broker]",
+            Self::Store => "[store]",
+            Self::IngestListen => "[ingest] listen",
+            Self::Ingest => "[ingest]",
+            Self::Stages => "[stages]",
+            Self::Relay => "[relay]",
+            Self::Deliver => "[deliver]",
+            Self::Shutdown => "[shutdown]",
+            Self::Log => "[log]",
+            Self::Accounts => "[[account]]",
+            Self::Conversations => "[[conversation]]",
+        }
+    }
+
+    /// True if a running daemon cannot take the change over.
+    pub const fn needs_restart(self) -> bool {
+        match self {
+            Self::RootKey
+            | Self::Broker
+            | Self::Store
+            | Self::IngestListen
+            | Self::Stages
+            | Self::Log => true,
+            Self::Ingest
+            | Self::Relay
+            | Self::Deliver
+            | Self::Shutdown
+            | Self::Accounts
+            | Self::Conversations => false,
+        }
+    }
+}
+
+/// The difference of two configs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The parts that differ, in the order of the file.
+    pub sections: Vec<Section>,
+    /// Accounts that are new.
+    pub accounts_added: Vec<AccountRef>,
+    /// Accounts that are gone.
+    pub accounts_removed: Vec<AccountRef>,
+    /// Accounts that stay, with other settings or secrets.
+    pub accounts_changed: Vec<AccountRef>,
+}
+
+impl Changes {
+    /// The changed parts that only a restart takes over.
+    pub fn need_restart(&self) -> impl Iterator<Item = Section> {
+        self.sections.iter().copied().filter(|section| section.needs_restart())
+    }
+
+    /// True if nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.sections.is_empty()
+    }
+}
+
+impl Config {
+    /// What changes from `old` to `new`. A secret that reads differently counts as changed.
+    pub fn diff_for_reload(old: &Self, new: &Self) -> Changes {
+        let differs = [
+            (Section::RootKey, old.root_key != new.root_key),
+            (Section::Broker, old.broker != new.broker),
+            (Section::Store, old.store != new.store),
+            (Section::IngestListen, old.ingest.listen != new.ingest.listen),
+            (Section::Ingest, {
+                let mut moved = old.ingest.clone();
+                moved.listen = new.ingest.listen;
+                moved != new.ingest
+            }),
+            (Section::Stages, old.stages != new.stages),
+            (Section::Relay, old.relay != new.relay),
+            (Section::Deliver, old.deliver != new.deliver),
+            (Section::Shutdown, old.shutdown != new.shutdown),
+            (Section::Log, old.log != new.log),
+            (Section::Accounts, old.accounts != new.accounts),
+            (Section::Conversations, old.conversations != new.conversations),
+        ];
+        let before = by_account(&old.accounts);
+        let after = by_account(&new.accounts);
+        Changes {
+            sections: differs
+                .into_iter()
+                .filter(|(_, differs)| *differs)
+                .map(|(section, _)| section)
+                .collect(),
+            accounts_added: missing_in(&new.accounts, &before),
+            accounts_removed: missing_in(&old.accounts, &after),
+            accounts_changed: new
+                .accounts
+                .iter()
+                .filter(|account| before.get(&account.account).is_some_and(|was| was != account))
+                .map(|account| account.account.clone())
+                .collect(),
+        }
+    }
+}
+
+fn by_account(accounts: &[Account]) -> HashMap<&AccountRef, &Account> {
+    accounts.iter().map(|account| (&account.account, account)).collect()
+}
+
+fn missing_in<V>(accounts: &[Account], known: &HashMap<&AccountRef, V>) -> Vec<AccountRef> {
+    let absent = accounts.iter().filter(|account| !known.contains_key(&account.account));
+    absent.map(|account| account.account.clone()).collect()
+}

@@ -1,0 +1,312 @@
+//! The config as types: every section with its defaults.
+//!
+//! `S` is what a secret is: a [`Secret`] once it was fetched, a [`SecretRef`](super::SecretRef) before.
+
+use super::secret::Secret;
+use interline_envelope::AccountRef;
+use interline_relay::Conversation;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const MIB: u64 = 1024 * 1024;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The whole config, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config<S = Secret> {
+    /// The installation's one secret, if it is not to be made beside the store. 64 hex digits once it was fetched,
+    /// whatever form the file had: [`Config::root_key`] reads it.
+    pub root_key: Option<S>,
+    /// `[broker]`
+    pub broker: Broker<S>,
+    /// `[store]`
+    pub store: Store,
+    /// `[ingest]`
+    pub ingest: Ingest,
+    /// `[stages]`
+    pub stages: Stages,
+    /// `[relay]`
+    pub relay: Relay,
+    /// `[deliver]`
+    pub deliver: Deliver,
+    /// `[shutdown]`
+    pub shutdown: Shutdown,
+    /// `[log]`
+    pub log: Log,
+    /// `[[account]]`, in the order of the file; no two have the same bridge and id.
+    pub accounts: Vec<Account<S>>,
+    /// `[[conversation]]`, in the order of the file. Every participant's account stands in `accounts`, and every
+    /// address in one conversation only.
+    pub conversations: Vec<Conversation>,
+}
+
+/// Where RabbitMQ is and how it is used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker<S = Secret> {
+    /// The broker's nodes.
+    pub servers: Servers<S>,
+    /// What every exchange's and queue's name begins with.
+    pub prefix: String,
+    /// How many unacknowledged events the relay stage holds.
+    pub prefetch: u16,
+    /// PEM certificates of the authority that signed an `amqps://` broker; absent: the web's.
+    pub ca_file: Option<PathBuf>,
+    /// For one node: TCP, TLS and the AMQP handshake together.
+    pub connect_timeout: Duration,
+    /// The AMQP heartbeat; a peer that is silent for twice as long counts as gone.
+    pub heartbeat: Duration,
+    /// How many publishes may wait for their confirms on one channel.
+    pub publish_in_flight: u16,
+    /// How long a publish waits for its confirm before it counts as refused.
+    pub publish_timeout: Duration,
+    /// The first wait before another connection is tried.
+    pub reconnect_backoff_min: Duration,
+    /// The longest such wait.
+    pub reconnect_backoff_max: Duration,
+}
+
+/// Which broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Servers<S = Secret> {
+    /// The one inside the daemon. It keeps nothing.
+    Embedded,
+    /// RabbitMQ's nodes, `amqp://` or `amqps://`, tried in turn. At least one. URLs hold passwords.
+    Nodes(Vec<S>),
+}
+
+/// The record of what was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Where it lies.
+    pub url: StoreUrl,
+    /// How many dispatches may be held, all lanes together.
+    pub held_rows_max: u64,
+    /// How long a dispatch may be held before its sender is told that it was lost.
+    pub held_max_age: Duration,
+    /// How long it is known what became of a dispatch: within it, a repeated event has no second effect.
+    pub dispatch_retention: Duration,
+    /// How long replies, reactions and edits find the message that they are about.
+    pub copy_retention: Duration,
+}
+
+/// Which database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreUrl {
+    /// `sqlite:PATH`, locked to one process. A relative path starts at the config's folder.
+    Sqlite(PathBuf),
+}
+
+/// The webhook server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ingest {
+    /// Where it listens: plain HTTP, behind a proxy that speaks TLS.
+    pub listen: SocketAddr,
+    /// The largest body that it reads.
+    pub body_bytes_max: u64,
+    /// How long a request's head and body may take to arrive.
+    pub request_timeout: Duration,
+    /// How long a request waits for the broker's confirms before it is answered 503.
+    pub confirm_timeout: Duration,
+    /// How many requests are worked on at once; more are answered 503.
+    pub requests_in_flight_max: u16,
+}
+
+/// Which stages this process runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stages {
+    /// Webhooks to the events queues.
+    pub ingest: bool,
+    /// Events to dispatches.
+    pub relay: bool,
+    /// Dispatches to the platforms.
+    pub deliver: bool,
+}
+
+/// The relay stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// How long an account's queue may refuse a dispatch before that one dispatch is held and the event goes on.
+    pub target_refusal_timeout: Duration,
+    /// An event that was open in this many crashed runs is tried once more alone and then dead-lettered.
+    pub poison_runs_max: u32,
+    /// How many Interlines an event may pass before it counts as a loop.
+    pub hop_max: u32,
+}
+
+/// The deliver stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deliver {
+    /// How many unacknowledged dispatches each account's consumer holds.
+    pub prefetch: u16,
+    /// From the first byte of a request to the last of its answer.
+    pub request_timeout: Duration,
+    /// TCP and TLS to the platform.
+    pub connect_timeout: Duration,
+    /// How long a lane waits for the news of a send whose fate is unknown.
+    pub settle_timeout: Duration,
+    /// How long an `egress = "queue"` account's backend may take to answer a request.
+    pub egress_answer_timeout: Duration,
+    /// How long `order = "delivered"` waits for the delivered status before the next send.
+    pub delivered_timeout: Duration,
+    /// How long a lane may be blocked before what it holds moves to the store.
+    pub lane_blocked_timeout: Duration,
+    /// How many deliveries a lane may hold before they move to the store.
+    pub lane_deliveries_max: u16,
+    /// How long a dispatch waits for the predecessor that it names.
+    pub prev_timeout: Duration,
+    /// The first wait before a retry.
+    pub retry_backoff_min: Duration,
+    /// The longest such wait.
+    pub retry_backoff_max: Duration,
+    /// What to do after a send whose fate stays unknown.
+    pub uncertain: Uncertain,
+    /// The largest medium that is copied from one platform to another.
+    pub media_bytes_max: u64,
+    /// How many requests are under way at once, all accounts together.
+    pub in_flight_requests_max: u16,
+}
+
+/// The policy for a send that may or may not have reached the person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Uncertain {
+    /// Send again: nothing is lost, something may come twice.
+    #[default]
+    Resend,
+    /// Keep it for the operator: nothing comes twice, something may be missing.
+    Hold,
+}
+
+/// How an account's requests reach its platform.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Egress {
+    /// Over the platform's HTTP API.
+    #[default]
+    Http,
+    /// Through a queue that the platform's backend consumes.
+    Queue,
+}
+
+/// What must have happened to a message before the next one of its lane is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The platform's API took it.
+    #[default]
+    Accepted,
+    /// The person's device has it, or `deliver.delivered_timeout` has passed.
+    Delivered,
+}
+
+/// The end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long the drain may take after SIGTERM.
+    pub deadline: Duration,
+}
+
+/// The log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Its form.
+    pub format: LogFormat,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The operator's presence on a platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account<S = Secret> {
+    /// The bridge and the platform's id of the account.
+    pub account: AccountRef,
+    /// What operators call it.
+    pub name: Option<String>,
+    /// Where the platform's API stands, without a final slash; absent: the bridge's own.
+    pub api_url: Option<String>,
+    /// There if `egress` is HTTP and the deliver stage is on.
+    pub access_token: Option<S>,
+    /// What webhooks are signed with. There if the ingest stage is on.
+    pub app_secret: Option<S>,
+    /// What proves to the platform that the webhook's address is ours. There if the ingest stage is on.
+    pub verify_token: Option<S>,
+    /// How requests reach the platform.
+    pub egress: Egress,
+    /// The id that stands in the send path: `id`, or the linked Page of an Instagram account.
+    pub send_as: String,
+    /// This account's policy for uncertain sends: its own, or `deliver.uncertain`.
+    pub uncertain: Uncertain,
+    /// What comes before the next send of a lane.
+    pub order: Order,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            url: StoreUrl::Sqlite("/var/lib/interline/interline.db".into()),
+            held_rows_max: 10_000,
+            held_max_age: DAY * 7,
+            dispatch_retention: DAY * 8,
+            copy_retention: DAY * 31,
+        }
+    }
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            body_bytes_max: interline_envelope::BODY_BYTES_MAX as u64,
+            request_timeout: Duration::from_secs(10),
+            confirm_timeout: Duration::from_secs(5),
+            requests_in_flight_max: 32,
+        }
+    }
+}
+
+impl Default for Stages {
+    fn default() -> Self {
+        Self { ingest: true, relay: true, deliver: true }
+    }
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self { target_refusal_timeout: Duration::from_secs(60), poison_runs_max: 3, hop_max: 8 }
+    }
+}
+
+impl Default for Deliver {
+    fn default() -> Self {
+        Self {
+            prefetch: 100,
+            request_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            settle_timeout: Duration::from_secs(20),
+            egress_answer_timeout: Duration::from_secs(30),
+            delivered_timeout: Duration::from_secs(10),
+            lane_blocked_timeout: Duration::from_secs(30),
+            lane_deliveries_max: 32,
+            prev_timeout: Duration::from_secs(10),
+            retry_backoff_min: Duration::from_secs(1),
+            retry_backoff_max: Duration::from_secs(60),
+            uncertain: Uncertain::Resend,
+            media_bytes_max: 25 * MIB,
+            in_flight_requests_max: 32,
+        }
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { deadline: Duration::from_secs(20) }
+    }
+}
