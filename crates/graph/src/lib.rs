@@ -9,6 +9,7 @@ mod challenge;
 mod classes;
 mod error;
 mod id_text;
+pub mod messaging;
 mod signature;
 mod time;
 mod usage;
