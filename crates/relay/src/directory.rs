@@ -261,3 +261,132 @@ fn insert(
         None => places.entry(account.clone()).or_default().insert(id.clone(), place),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn participant(address: &str, scoped_id: Option<&str>) -> Participant {
+        let address = Address::parse(address).unwrap();
+        Participant { address, name: None, scoped_id: scoped_id.map(Redacted::from) }
+    }
+
+    fn conversation(name: &str, addresses: &[&str]) -> Conversation {
+        let participants = addresses.iter().map(|address| participant(address, None)).collect();
+        Conversation { name: name.into(), participants, attribution: Attribution::Auto }
+    }
+
+    fn directory() -> Directory {
+        let mut office = conversation("office", &["whatsapp/1/300", "messenger/2/400"]);
+        office.participants.push(participant("whatsapp/1/301", Some("US.301")));
+        let home = conversation("home", &["whatsapp/1/100", "instagram/3/200"]);
+        Directory::new(vec![home, office]).unwrap()
+    }
+
+    fn whatsapp() -> AccountRef {
+        Address::parse("whatsapp/1/0").unwrap().account
+    }
+
+    fn person(user: &str, scoped_id: Option<&str>) -> Person {
+        Person { scoped_id: scoped_id.map(Redacted::from), ..Person::new(user) }
+    }
+
+    fn found(directory: &Directory, person: &Person) -> Option<(String, usize)> {
+        let seat = directory.find(&whatsapp(), person)?;
+        Some((seat.conversation.name.to_string(), seat.participant))
+    }
+
+    #[test]
+    fn a_person_is_found_by_either_id_and_hears_the_others() {
+        let directory = directory();
+        let at = |name: &str, index| Some((name.to_owned(), index));
+        assert_eq!(found(&directory, &person("100", None)), at("home", 0));
+        assert_eq!(found(&directory, &person("999", Some("US.301"))), at("office", 2));
+        // Somebody without a number comes with the scoped id as their plainest.
+        assert_eq!(found(&directory, &person("US.301", Some("US.301"))), at("office", 2));
+        assert_eq!(found(&directory, &person("999", Some("US.9"))), None);
+        // The same digits on another account are somebody else.
+        assert_eq!(found(&directory, &person("200", None)), None);
+
+        let seat = directory.find(&whatsapp(), &person("300", None)).unwrap();
+        let others: Vec<_> = seat.others().map(|other| other.address.to_exposed_string()).collect();
+        assert_eq!(others, ["messenger/2/400", "whatsapp/1/301"]);
+        assert_eq!(seat.own().unwrap().address.user.as_exposed_str(), "300");
+    }
+
+    #[test]
+    fn an_event_with_both_ids_teaches_the_other_one_once() {
+        let directory = directory();
+        assert_eq!(directory.learn(&whatsapp(), &person("100", None)), None);
+        assert_eq!(directory.learn(&whatsapp(), &person("999", Some("US.9"))), None);
+        let both = person("100", Some("US.100"));
+        let binding = directory.learn(&whatsapp(), &both).unwrap();
+        assert_eq!(binding.id.as_exposed_str(), "US.100");
+        assert_eq!(binding.address.to_exposed_string(), "whatsapp/1/100");
+        assert_eq!(directory.learn(&whatsapp(), &both), None);
+        assert_eq!(found(&directory, &person("US.100", None)).unwrap().0, "home");
+        assert_eq!(found(&directory, &person("777", Some("US.100"))).unwrap().0, "home");
+    }
+
+    #[test]
+    fn a_number_is_learned_for_somebody_who_is_configured_by_scoped_id() {
+        let directory =
+            Directory::new(vec![conversation("a", &["whatsapp/1/US.5", "messenger/2/6"])]).unwrap();
+        let binding = directory.learn(&whatsapp(), &person("500", Some("US.5"))).unwrap();
+        assert_eq!(binding.id.as_exposed_str(), "500");
+        assert_eq!(found(&directory, &person("500", None)).unwrap().0, "a");
+    }
+
+    #[test]
+    fn a_binding_is_remembered_only_while_its_address_takes_part() {
+        let directory = directory();
+        let binding =
+            |address| Binding { id: "US.1".into(), address: Address::parse(address).unwrap() };
+        assert!(directory.remember(&binding("whatsapp/1/300")));
+        assert_eq!(found(&directory, &person("US.1", None)).unwrap().0, "office");
+        assert!(!directory.remember(&binding("whatsapp/1/999")));
+    }
+
+    #[test]
+    fn g6_what_was_learned_gives_no_membership_of_its_own() {
+        let directory = directory();
+        directory.learn(&whatsapp(), &person("100", Some("US.100"))).unwrap();
+        let is_member = |conversation, address| {
+            directory.is_member(conversation, &Address::parse(address).unwrap())
+        };
+        assert!(is_member("home", "whatsapp/1/100"));
+        assert!(!is_member("office", "whatsapp/1/100"));
+        assert!(!is_member("home", "whatsapp/1/US.100"));
+        assert!(!is_member("home", "whatsapp/2/100"));
+        assert!(!is_member("gone", "whatsapp/1/100"));
+    }
+
+    #[test]
+    fn a_name_or_a_person_that_occurs_twice_is_refused() {
+        let twice =
+            vec![conversation("a", &["whatsapp/1/2"]), conversation("a", &["whatsapp/1/3"])];
+        assert_eq!(Directory::new(twice).unwrap_err(), DirectoryError::NameTwice("a".into()));
+        let both = vec![conversation("a", &["whatsapp/1/2"]), conversation("b", &["whatsapp/1/2"])];
+        let error = Directory::new(both).unwrap_err();
+        let (account, first, second) = (whatsapp(), "a".into(), "b".into());
+        assert_eq!(error, DirectoryError::PersonTwice { account, first, second });
+        // The person's id is no part of the message.
+        assert!(!error.to_string().contains("whatsapp/1/2"), "{error}");
+    }
+
+    #[test]
+    fn ten_thousand_conversations_of_three_are_looked_up_by_hash() {
+        let conversations = (0..10_000).map(|n| {
+            let addresses =
+                [format!("whatsapp/1/{n}"), format!("instagram/3/{n}"), format!("messenger/2/{n}")];
+            let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+            conversation(&format!("c{n}"), &addresses)
+        });
+        let directory = Directory::new(conversations.collect()).unwrap();
+        for n in [0, 5_000, 9_999] {
+            let seat = directory.find(&whatsapp(), &person(&n.to_string(), None)).unwrap();
+            assert_eq!(*seat.conversation.name, format!("c{n}"));
+            assert_eq!(seat.others().count(), 2);
+        }
+    }
+}

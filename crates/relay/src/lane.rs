@@ -1,8 +1,8 @@
 //! The decisions of a lane: how long to wait before the next try, and when to move what it holds to the store.
 //!
-//! Called by deliver, which owns the queues and the clock. Pure: every time is an argument.
+//! Called by deliver, which owns the queues and the clock. Pure: every duration is an argument.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long to wait before try number `attempt` (the first retry is 1): between half and the whole of
 /// `min * 2^(attempt - 1)`, at least `min`, at most `max`. Deterministic in `seed`, so that a test can tell, while
@@ -30,7 +30,7 @@ const fn mixed(seed: u64) -> u64 {
 pub struct LanePolicy {
     /// How long its head may be blocked.
     pub blocked_max: Duration,
-    /// How many deliveries it may hold while its head is blocked.
+    /// How many deliveries it may hold.
     pub deliveries_max: usize,
 }
 
@@ -41,24 +41,58 @@ impl Default for LanePolicy {
 }
 
 impl LanePolicy {
-    /// True if the lane has to move what it holds to the store's `held` table.
+    /// True if the lane has to move what it holds to the store's `held` table, since its head is blocked for too
+    /// long or too much is waiting behind it.
     ///
-    /// `blocked_since`: when its head failed first, nothing while it flows; `now`: the same monotonic clock;
-    /// `deliveries`: how many it holds.
-    pub fn must_hold(
-        &self,
-        blocked_since: Option<Instant>,
-        now: Instant,
-        deliveries: usize,
-    ) -> bool {
-        blocked_since.is_some_and(|since| {
-            deliveries >= self.deliveries_max
-                || now.saturating_duration_since(since) >= self.blocked_max
-        })
+    /// `blocked_for`: how long its head has failed, nothing while it flows; `deliveries`: how many it holds.
+    pub fn must_hold(&self, blocked_for: Option<Duration>, deliveries: usize) -> bool {
+        deliveries >= self.deliveries_max
+            || blocked_for.is_some_and(|blocked| blocked >= self.blocked_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIN: Duration = Duration::from_millis(200);
+    const MAX: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn the_wait_grows_from_its_least_to_its_most() {
+        for seed in 0..100 {
+            assert_eq!(backoff(1, seed, MIN, MAX), MIN);
+            let fourth = backoff(4, seed, MIN, MAX);
+            assert!((4 * MIN..=8 * MIN).contains(&fourth), "{fourth:?}");
+            for attempt in [20, 33, u32::MAX] {
+                let late = backoff(attempt, seed, MIN, MAX);
+                assert!((MAX / 2..=MAX).contains(&late), "{late:?}");
+            }
+        }
     }
 
-    /// When [`Self::must_hold`] becomes true by time alone.
-    pub fn deadline(&self, blocked_since: Instant) -> Instant {
-        blocked_since.checked_add(self.blocked_max).unwrap_or(blocked_since)
+    #[test]
+    fn the_wait_is_one_for_a_seed_and_differs_between_lanes() {
+        assert_eq!(backoff(5, 7, MIN, MAX), backoff(5, 7, MIN, MAX));
+        let waits: std::collections::HashSet<_> =
+            (0..100).map(|seed| backoff(5, seed, MIN, MAX)).collect();
+        assert!(waits.len() > 90, "{}", waits.len());
+    }
+
+    #[test]
+    fn no_wait_at_all_is_no_panic() {
+        assert_eq!(backoff(0, 1, Duration::ZERO, Duration::ZERO), Duration::ZERO);
+        assert_eq!(backoff(3, 1, MAX, MIN), MIN);
+    }
+
+    #[test]
+    fn a_lane_moves_out_when_it_is_blocked_for_too_long_or_full() {
+        let policy = LanePolicy { blocked_max: Duration::from_secs(30), deliveries_max: 32 };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert!(!policy.must_hold(None, 31));
+        assert!(!policy.must_hold(seconds(29), 31));
+        assert!(policy.must_hold(seconds(30), 1));
+        assert!(policy.must_hold(None, 32));
+        assert_eq!(policy, LanePolicy::default());
     }
 }

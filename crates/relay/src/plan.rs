@@ -145,6 +145,8 @@ impl Refusal {
 pub enum Loss {
     /// A text went out in several messages.
     TextSplit,
+    /// The target's limit has no room for a single one of its characters.
+    TextNotShown,
     /// Bold, italic, struck or code became plain.
     FormattingRemoved,
     /// An invisible character keeps literal marks from becoming formatting.
@@ -212,6 +214,7 @@ impl Loss {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::TextSplit => "text-split",
+            Self::TextNotShown => "text-not-shown",
             Self::FormattingRemoved => "formatting-removed",
             Self::MarksNeutralised => "marks-neutralised",
             Self::CaptionSeparated => "caption-separated",

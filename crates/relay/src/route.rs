@@ -145,8 +145,7 @@ fn is_number(name: &str) -> bool {
 fn clean_name(name: &str) -> Option<String> {
     let mut clean = String::with_capacity(name.len().min(ALIAS_BYTES_MAX));
     for grapheme in name.graphemes(true).take(4 * ALIAS_GRAPHEMES_MAX) {
-        let is_space = grapheme.chars().all(|c| c.is_whitespace() || c.is_control());
-        if is_space {
+        if grapheme.chars().all(char::is_whitespace) {
             if !clean.is_empty() && !clean.ends_with(' ') {
                 clean.push(' ');
             }
@@ -169,4 +168,122 @@ const fn is_invisible_control(c: char) -> bool {
 
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FE0F}' | '\u{3164}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Attribution, Conversation, Participant};
+    use interline_envelope::{Address, EnvelopeId, Person, Platform};
+
+    fn conversation(people: usize, name: Option<&str>) -> Conversation {
+        let participants = (0..people).map(|n| Participant {
+            address: Address::parse(&format!("instagram/1/{n}")).unwrap(),
+            name: name.map(Redacted::from),
+            scoped_id: None,
+        });
+        let participants = participants.collect();
+        Conversation { name: "c".into(), participants, attribution: Attribution::Auto }
+    }
+
+    fn envelope(kind: Kind) -> Envelope {
+        let platform = Platform::new("instagram").unwrap();
+        Envelope::new(EnvelopeId::from_bytes([0; 16]), kind, platform, "1", "2", 0)
+    }
+
+    fn routed(envelope: &Envelope, people: usize) -> Route {
+        let conversation = conversation(people, None);
+        route(envelope, Seat { conversation: &conversation, participant: 0 })
+    }
+
+    #[test]
+    fn what_people_say_goes_to_all_others() {
+        for kind in [Kind::Message, Kind::Edit, Kind::Delete, Kind::Reaction] {
+            assert_eq!(routed(&envelope(kind), 3), Route::ToOthers);
+            assert_eq!(routed(&envelope(kind), 1), Route::Absorbed(Absorbed::Alone));
+        }
+        assert_eq!(routed(&envelope(Kind::Status), 3), Route::ToAuthor);
+    }
+
+    #[test]
+    fn what_is_not_for_people_is_absorbed_with_its_reason() {
+        for (kind, why) in [
+            (Kind::Typing, "typing"),
+            (Kind::Referral, "referral"),
+            (Kind::System, "system"),
+            (Kind::Handover, "handover"),
+            (Kind::Account, "account"),
+            (Kind::Unsupported, "unsupported"),
+        ] {
+            let Route::Absorbed(absorbed) = routed(&envelope(kind), 3) else { panic!("{kind:?}") };
+            assert_eq!(absorbed.as_str(), why);
+        }
+    }
+
+    #[test]
+    fn echoes_standby_and_history_are_never_live_whatever_they_are() {
+        for kind in [Kind::Message, Kind::Status, Kind::Reaction] {
+            let event = || envelope(kind);
+            let absorbed = |envelope| routed(&envelope, 3);
+            let (echo, standby) = (Absorbed::Echo, Absorbed::Standby);
+            assert_eq!(absorbed(Envelope { echo: true, ..event() }), Route::Absorbed(echo));
+            assert_eq!(absorbed(Envelope { standby: true, ..event() }), Route::Absorbed(standby));
+            let history = Envelope { history: true, ..event() };
+            assert_eq!(absorbed(history), Route::Absorbed(Absorbed::History));
+        }
+    }
+
+    fn alias_of(configured: Option<&str>, profile: Option<&str>) -> String {
+        let conversation = conversation(2, configured);
+        let mut message = envelope(Kind::Message);
+        let name = profile.map(Redacted::from);
+        message.from = Some(Person { name, ..Person::new("17841400000000001") });
+        let seat = Seat { conversation: &conversation, participant: 0 };
+        alias(seat, &message, "Instagram").alias.into_exposed()
+    }
+
+    #[test]
+    fn the_alias_is_the_configs_name_else_the_profiles_else_the_platforms() {
+        assert_eq!(alias_of(Some("Alice"), Some("alice93")), "Alice");
+        assert_eq!(alias_of(None, Some("Alice")), "Alice");
+        assert_eq!(alias_of(None, None), "Someone on Instagram");
+        assert_eq!(alias_of(Some(" "), Some("\u{200B}\u{2060}")), "Someone on Instagram");
+    }
+
+    #[test]
+    fn g8_a_number_or_an_id_is_never_an_alias() {
+        for number in
+            ["+1 (555) 000-1111", "15550001111", "١٥٥٥٠٠٠١١١١", "17841400000000001", "~ +49 30 1"]
+        {
+            assert_eq!(alias_of(None, Some(number)), "Someone on Instagram", "{number}");
+        }
+        assert_eq!(alias_of(None, Some("Alice 2")), "Alice 2");
+        let mut nobody = envelope(Kind::Message);
+        nobody.from = None;
+        let conversation = conversation(2, None);
+        let seat = Seat { conversation: &conversation, participant: 0 };
+        assert_eq!(alias(seat, &nobody, "Instagram").alias.expose(), "Someone on Instagram");
+    }
+
+    #[test]
+    fn an_alias_is_one_short_line_without_control_characters() {
+        assert_eq!(alias_of(None, Some("A\u{7}l\r\nice\t\tB\u{202E}ob ")), "Al ice Bob");
+        assert_eq!(alias_of(None, Some(&"👨‍👩‍👧‍👦".repeat(50))).len() % "👨‍👩‍👧‍👦".len(), 0);
+        assert_eq!(alias_of(None, Some(&"é".repeat(50))).chars().count(), 40);
+        assert!(alias_of(None, Some(&format!("A{}", "\u{301}".repeat(5000)))).len() < 200);
+        assert_eq!(alias_of(None, Some("👩‍🚀 Zoë")), "👩‍🚀 Zoë");
+    }
+
+    #[test]
+    fn authors_are_named_where_more_than_two_hear_each_other() {
+        let named = |people, attribution| {
+            let conversation = Conversation { attribution, ..conversation(people, None) };
+            let seat = Seat { conversation: &conversation, participant: 0 };
+            alias(seat, &envelope(Kind::Message), "Instagram").named
+        };
+        assert!(!named(2, Attribution::Auto));
+        assert!(named(3, Attribution::Auto));
+        assert!(named(2, Attribution::Always));
+        assert!(!named(3, Attribution::Never));
+    }
 }

@@ -8,7 +8,7 @@ use unicode_segmentation::UnicodeSegmentation;
 pub fn excerpt(envelope: &Envelope, graphemes_max: usize) -> Option<Redacted<String>> {
     let words = envelope.parts.iter().find_map(words_of);
     let text = match words {
-        Some(words) => shortened(words, graphemes_max),
+        Some(words) => shortened(words, graphemes_max, usize::MAX),
         None => noun_of(envelope.parts.first()?).to_owned(),
     };
     Some(Redacted::new(text))
@@ -31,7 +31,7 @@ fn words_of(part: &Part) -> Option<&str> {
 }
 
 /// What to call a part that has no words.
-pub(crate) fn noun_of(part: &Part) -> &'static str {
+pub(super) fn noun_of(part: &Part) -> &'static str {
     match part {
         Part::Text { .. } => "a message",
         Part::Media(media) => media_noun(media.media),
@@ -57,7 +57,7 @@ pub(crate) fn noun_of(part: &Part) -> &'static str {
 }
 
 /// What to call a medium.
-pub(crate) const fn media_noun(media: MediaKind) -> &'static str {
+pub(super) const fn media_noun(media: MediaKind) -> &'static str {
     match media {
         MediaKind::Image => "a photo",
         MediaKind::Video => "a video",
@@ -68,10 +68,10 @@ pub(crate) const fn media_noun(media: MediaKind) -> &'static str {
     }
 }
 
-/// The first `graphemes_max` clusters on one line, with `…` where the text goes on.
-pub(crate) fn shortened(text: &str, graphemes_max: usize) -> String {
-    // A cluster of a thousand marks is no excerpt: 16 bytes a cluster take every emoji but the longest families.
-    let bytes_max = graphemes_max.saturating_mul(16);
+/// The first `graphemes_max` clusters on one line, in at most `bytes_max`, with `…` where the text goes on.
+pub(super) fn shortened(text: &str, graphemes_max: usize, bytes_max: usize) -> String {
+    // A cluster of a thousand marks is no excerpt: 32 bytes a cluster take every emoji, families too.
+    let bytes_max = graphemes_max.saturating_mul(32).min(bytes_max);
     let mut short = String::with_capacity(text.len().min(bytes_max) + 4);
     let mut taken = 0;
     for grapheme in text.trim().graphemes(true) {
@@ -91,4 +91,45 @@ pub(crate) fn shortened(text: &str, graphemes_max: usize) -> String {
         taken += 1;
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use interline_envelope::{EnvelopeId, Kind, Media, Platform};
+
+    fn excerpt_of(parts: Vec<Part>) -> Option<String> {
+        let id = EnvelopeId::from_bytes([0; 16]);
+        let platform = Platform::new("whatsapp").unwrap();
+        let mut envelope = Envelope::new(id, Kind::Message, platform, "1", "2", 0);
+        envelope.parts = parts;
+        excerpt(&envelope, 10).map(Redacted::into_exposed)
+    }
+
+    #[test]
+    fn an_excerpt_is_the_beginning_on_one_line() {
+        let of = |text: &str| excerpt_of(vec![Part::text(text)]);
+        assert_eq!(of("Hello").as_deref(), Some("Hello"));
+        assert_eq!(of(" one\n\ntwo ").as_deref(), Some("one two"));
+        assert_eq!(of("0123456789").as_deref(), Some("0123456789"));
+        assert_eq!(of("012345678 and so on").as_deref(), Some("012345678…"));
+        let family = "👨‍👩‍👧‍👦".repeat(11);
+        assert_eq!(of(&family), Some(format!("{}…", "👨‍👩‍👧‍👦".repeat(10))));
+    }
+
+    #[test]
+    fn a_cluster_of_a_thousand_marks_does_not_fill_an_excerpt() {
+        let zalgo = format!("e{}", "\u{301}".repeat(1000));
+        assert_eq!(excerpt_of(vec![Part::text(zalgo)]).as_deref(), Some("…"));
+    }
+
+    #[test]
+    fn what_has_no_words_has_a_word_for_it() {
+        let mut photo = Media::new(MediaKind::Image);
+        assert_eq!(excerpt_of(vec![Part::Media(photo.clone())]).as_deref(), Some("a photo"));
+        photo.caption = Some("The sea".into());
+        assert_eq!(excerpt_of(vec![Part::Media(photo)]).as_deref(), Some("The sea"));
+        assert_eq!(excerpt_of(vec![Part::unsupported("poll", "x")]).as_deref(), Some("a message"));
+        assert_eq!(excerpt_of(Vec::new()), None);
+    }
 }

@@ -1,30 +1,47 @@
 //! Makes an envelope's content acceptable to a target: what is native stays native, the rest degrades by rule.
 //!
-//! Called by deliver before the first request of a dispatch. Pure: no clock, no I/O, cannot fail.
+//! Called by deliver before the first request of a dispatch. Pure: no clock, no I/O, cannot fail. It transcodes
+//! nothing and knows no platform's name: what a target can show stands in its [`crate::Capabilities`].
+//! *Invariant:* every text is within the target's limit.
+//! *Invariant:* a plan without requests says why, by its [`Form`].
 
+mod about;
+mod draft;
 mod excerpt;
+mod lead;
+mod lines;
+mod marks;
+mod media;
+mod split;
+#[cfg(test)]
+mod tests;
 
 pub use excerpt::excerpt;
 
-use crate::{Action, FitInput, Form, Loss, Outgoing, Plan};
-use interline_envelope::{Part, Redacted};
+use crate::{FitInput, Form, Loss, Plan, Refusal};
+use draft::Draft;
+use interline_envelope::{Kind, Part};
 
-/// Plans what is to be sent for one dispatch.
+/// Plans what is to be sent for one dispatch. The markers are left to the caller.
 ///
-/// This first form sends texts as they are, and a line for everything else.
+/// Source: the degrade table of the bridge contract, row by row.
 pub fn fit(input: &FitInput<'_>) -> Plan {
-    let mut plan = Plan { outgoings: Vec::new(), losses: Vec::new(), form: Form::Native };
-    for part in &input.envelope.parts {
-        let text = if let Part::Text { text, .. } = part {
-            text.clone()
-        } else {
-            plan.form = Form::Placeholder;
-            plan.losses.push(Loss::Unreadable);
-            let alias = input.author.alias.as_exposed_str();
-            Redacted::new(format!("[{alias} sent something that cannot be bridged]"))
-        };
-        let action = Action::Text { text, link_preview: false, quick_replies: Vec::new() };
-        plan.outgoings.push(Outgoing::new(input.to.clone(), action));
+    if input.envelope.parts.iter().any(|part| matches!(part, Part::Sealed { .. })) {
+        let form = Form::Refusal(Refusal::Sealed);
+        return Plan { outgoings: Vec::new(), losses: vec![Loss::Sealed], form };
     }
-    plan
+    let mut draft = Draft::new(input);
+    match input.envelope.kind {
+        Kind::Message => draft.message(),
+        Kind::Edit => draft.edit(),
+        Kind::Delete => draft.delete(),
+        Kind::Reaction => draft.reaction(),
+        Kind::Status => draft.status(),
+        Kind::Typing => draft.typing(),
+        Kind::Referral | Kind::System | Kind::Handover | Kind::Account => {
+            draft.show_nothing(Loss::NotForPeople);
+        }
+        Kind::Unsupported => draft.unsupported(),
+    }
+    draft.finish()
 }

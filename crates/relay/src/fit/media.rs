@@ -1,0 +1,267 @@
+//! Media: shown as what they are, as the nearest thing that the target takes, as a link, or as a line that says so.
+
+use super::draft::Draft;
+use super::excerpt::{media_noun, shortened};
+use super::split::is_within;
+use crate::{Action, Form, Loss, MediaAccess, MediaRule, MediaSource, OutMedia};
+use interline_envelope::{Media, MediaKind, Part, Redacted};
+use std::borrow::Cow;
+
+/// How much of a file's name is shown, in grapheme clusters.
+const NAME_GRAPHEMES: usize = 60;
+
+/// Media that go out in one message.
+struct Album<'a> {
+    kind: MediaKind,
+    items: Vec<(&'a Media, MediaSource)>,
+}
+
+impl<'a> Draft<'a> {
+    /// Plans media that stand side by side in one envelope.
+    pub(super) fn media(&mut self, run: &'a [Part]) {
+        let mut album: Option<Album<'a>> = None;
+        let mut messages = 0;
+        for media in run.iter().filter_map(as_media) {
+            let Some((kind, source, loss)) = self.choose(media) else {
+                messages += 1 + self.flush(album.take(), run);
+                self.instead_of(media);
+                continue;
+            };
+            if let Some(loss) = loss {
+                self.fall_back(loss);
+            }
+            match &mut album {
+                Some(open) if open.kind == kind && open.items.len() < self.room(kind) => {
+                    open.items.push((media, source));
+                }
+                Some(_) | None => {
+                    messages += self.flush(album.take(), run);
+                    album = Some(Album { kind, items: vec![(media, source)] });
+                }
+            }
+        }
+        messages += self.flush(album.take(), run);
+        if messages > 1 {
+            self.lose(Loss::MediaSeparated);
+        }
+    }
+
+    /// How many of a kind fit into one message.
+    fn room(&self, kind: MediaKind) -> usize {
+        let rule = self.input.capabilities.media_rule(kind);
+        rule.map_or(1, |rule| usize::from(rule.per_message_max).max(1))
+    }
+
+    /// As what a medium can be sent, from where, and what that loses.
+    fn choose(&self, media: &Media) -> Option<(MediaKind, MediaSource, Option<Loss>)> {
+        let file = (MediaKind::Document, Some(Loss::MediaAsDocument));
+        let own = (media.media, None);
+        let candidates = match media.media {
+            MediaKind::Image | MediaKind::Video | MediaKind::Audio => [Some(own), None, Some(file)],
+            MediaKind::Voice => {
+                [Some(own), Some((MediaKind::Audio, Some(Loss::VoiceAsAudio))), Some(file)]
+            }
+            MediaKind::Sticker => {
+                [Some(own), Some((MediaKind::Image, Some(Loss::StickerAsImage))), Some(file)]
+            }
+            MediaKind::Document => [Some(own), None, None],
+        };
+        candidates.into_iter().flatten().find_map(|(kind, loss)| {
+            let rule = self.input.capabilities.media_rule(kind)?;
+            if !takes(rule, media) {
+                return None;
+            }
+            Some((kind, self.source(rule, media)?, loss))
+        })
+    }
+
+    /// Where the target gets the bytes from.
+    fn source(&self, rule: &MediaRule, media: &Media) -> Option<MediaSource> {
+        let is_public = self.input.origin.media_access == MediaAccess::PublicUrl;
+        match &media.url {
+            Some(url) if is_public && rule.by_url => Some(MediaSource::Url(url.clone())),
+            Some(_) | None if rule.by_upload && (media.url.is_some() || media.id.is_some()) => {
+                Some(MediaSource::Origin(Box::new(media.clone())))
+            }
+            Some(_) | None => None,
+        }
+    }
+
+    /// Sends an album: captions inside where the rule has them, else behind it. Answers how many messages of media.
+    fn flush(&mut self, album: Option<Album<'a>>, run: &[Part]) -> usize {
+        let Some(Album { kind, items }) = album else { return 0 };
+        let limit = self.input.capabilities.media_rule(kind).and_then(|rule| rule.caption);
+        let mut separate: Vec<String> = Vec::new();
+        let mut out = Vec::with_capacity(items.len());
+        for (media, source) in items {
+            let words = media.caption.as_ref().map(Redacted::as_exposed_str).unwrap_or_default();
+            let words = if words.trim().is_empty() { "" } else { words };
+            let mut caption = None;
+            if limit.is_none() && words.is_empty() {
+                self.announce(&noun_of_run(run));
+            } else if !words.is_empty() || !self.lead.is_empty() {
+                let words = self.translated(words);
+                let text = self.with_lead(words).into_owned();
+                if limit.is_some_and(|limit| limit.allows(&text)) {
+                    caption = Some(Redacted::new(text));
+                } else {
+                    separate.push(text);
+                    self.lose(Loss::CaptionSeparated);
+                }
+            }
+            let filename = media.filename.clone();
+            out.push(OutMedia { media: kind, source, filename, caption, reusable: false });
+        }
+        self.push(Action::Media(out));
+        for text in separate {
+            self.say(&text);
+        }
+        1
+    }
+
+    /// A link, where anyone can follow it; else a line that says what is missing.
+    fn instead_of(&mut self, media: &Media) {
+        let caption = media.caption.as_ref().map(Redacted::as_exposed_str).unwrap_or_default();
+        let caption = self.translated(caption).into_owned();
+        let limit = self.input.capabilities.text;
+        let url = media
+            .url
+            .as_ref()
+            .map(Redacted::as_exposed_str)
+            // A link that has to be cut leads nowhere.
+            .filter(|url| !url.is_empty() && is_within(limit, url))
+            .filter(|_| self.input.origin.media_access == MediaAccess::PublicUrl);
+        let line = if let Some(url) = url {
+            self.fall_back(Loss::MediaAsLink);
+            let name = media.filename.as_ref().map(Redacted::as_exposed_str);
+            let name = name.map(|name| shortened(name, NAME_GRAPHEMES, usize::MAX));
+            let name = name.filter(|name| !name.is_empty());
+            let name = name.unwrap_or_else(|| bare_noun(media.media).to_owned());
+            let name = self.plain(&name);
+            let size = media.bytes.map_or_else(String::new, |bytes| format!(", {}", size(bytes)));
+            format!("📎 {name}{size}: {url}")
+        } else {
+            let noun = media_noun(media.media);
+            let what = format!("{noun} that cannot be shown here");
+            self.placeholder_text(Loss::MediaNotShown, &what)
+        };
+        let text = if caption.trim().is_empty() { line } else { format!("{line}\n{caption}") };
+        let text = self.with_lead(Cow::Owned(text));
+        self.say(&text);
+        debug_assert!(self.plan.form != Form::Native, "a medium that is not sent is a fallback");
+    }
+}
+
+const fn as_media(part: &Part) -> Option<&Media> {
+    if let Part::Media(media) = part { Some(media) } else { None }
+}
+
+/// True if a rule takes a medium, as far as its origin says what it is.
+fn takes(rule: &MediaRule, media: &Media) -> bool {
+    if media.bytes.is_some_and(|bytes| bytes > rule.bytes_max) {
+        return false;
+    }
+    match mime_of(media) {
+        Some(mime) => rule.takes(mime),
+        // Messenger and Instagram send no type with what they call an image, a video or an audio: it is a common one.
+        None => {
+            rule.mimes.is_empty()
+                || match rule.media {
+                    MediaKind::Image | MediaKind::Video | MediaKind::Audio => true,
+                    MediaKind::Voice | MediaKind::Document | MediaKind::Sticker => false,
+                }
+        }
+    }
+}
+
+/// The MIME type that the platform claims, else that of the file's name or address.
+fn mime_of(media: &Media) -> Option<&str> {
+    if let Some(mime) = media.mime.as_deref().filter(|mime| mime.contains('/')) {
+        return Some(mime);
+    }
+    let name = media.filename.as_ref().map(Redacted::as_exposed_str);
+    let path = media.url.as_ref().map(Redacted::as_exposed_str);
+    let path = path.and_then(|url| url.split(['?', '#']).next());
+    let guess = name.and_then(mime_by_extension).or_else(|| path.and_then(mime_by_extension))?;
+    let fits = |family: &str| guess.starts_with(family).then_some(guess);
+    match media.media {
+        // Messenger's voice clips are named `.mp4`.
+        MediaKind::Audio | MediaKind::Voice if guess == "video/mp4" => Some("audio/mp4"),
+        MediaKind::Audio | MediaKind::Voice => fits("audio/"),
+        MediaKind::Image | MediaKind::Sticker => fits("image/"),
+        MediaKind::Video => fits("video/"),
+        MediaKind::Document => Some(guess),
+    }
+}
+
+fn mime_by_extension(name: &str) -> Option<&'static str> {
+    const TYPES: [(&str, &str); 24] = [
+        ("jpg", "image/jpeg"),
+        ("jpeg", "image/jpeg"),
+        ("png", "image/png"),
+        ("gif", "image/gif"),
+        ("webp", "image/webp"),
+        ("mp4", "video/mp4"),
+        ("3gp", "video/3gpp"),
+        ("mov", "video/quicktime"),
+        ("webm", "video/webm"),
+        ("avi", "video/x-msvideo"),
+        ("aac", "audio/aac"),
+        ("m4a", "audio/mp4"),
+        ("mp3", "audio/mpeg"),
+        ("amr", "audio/amr"),
+        ("ogg", "audio/ogg"),
+        ("opus", "audio/ogg"),
+        ("wav", "audio/wav"),
+        ("pdf", "application/pdf"),
+        ("txt", "text/plain"),
+        ("doc", "application/msword"),
+        ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+        ("xls", "application/vnd.ms-excel"),
+        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
+    ];
+    let (_, extension) = name.rsplit_once('.')?;
+    TYPES.iter().find(|(own, _)| own.eq_ignore_ascii_case(extension)).map(|(_, mime)| *mime)
+}
+
+/// `photo`, `voice note`.
+fn bare_noun(media: MediaKind) -> &'static str {
+    media_noun(media).split_once(' ').map_or("file", |(_, noun)| noun)
+}
+
+/// `a photo`, `3 photos`, `2 files`.
+fn noun_of_run(run: &[Part]) -> Cow<'static, str> {
+    let mut media = run.iter().filter_map(as_media);
+    let Some(first) = media.next() else { return Cow::Borrowed("a file") };
+    let count = run.len();
+    if count == 1 {
+        return Cow::Borrowed(media_noun(first.media));
+    }
+    let plural = match first.media {
+        _ if media.any(|other| other.media != first.media) => "files",
+        MediaKind::Image => "photos",
+        MediaKind::Video => "videos",
+        MediaKind::Audio => "audio files",
+        MediaKind::Voice => "voice notes",
+        MediaKind::Document => "files",
+        MediaKind::Sticker => "stickers",
+    };
+    Cow::Owned(format!("{count} {plural}"))
+}
+
+/// `1.4 MB`, in powers of ten as platforms show it.
+fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..1_000 => return format!("{bytes} bytes"),
+        1_000..1_000_000 => (1_000, "kB"),
+        1_000_000..1_000_000_000 => (1_000_000, "MB"),
+        _ => (1_000_000_000, "GB"),
+    };
+    let tenths = bytes / (unit / 10);
+    match tenths % 10 {
+        0 => format!("{} {name}", tenths / 10),
+        tenth if tenths < 100 => format!("{}.{tenth} {name}", tenths / 10),
+        _ => format!("{} {name}", tenths / 10),
+    }
+}

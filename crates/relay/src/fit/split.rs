@@ -1,0 +1,134 @@
+//! Cuts a text into pieces that the target takes: at a paragraph, else a line, a sentence, a word.
+//!
+//! *Invariant:* the pieces, joined, are the text but for white space at the cuts; no grapheme cluster is cut unless it
+//! is over the limit alone.
+
+use crate::TextLimit;
+use unicode_segmentation::UnicodeSegmentation;
+
+/// A place to cut: where the piece ends and where the rest begins.
+#[derive(Clone, Copy)]
+struct Cut {
+    piece_end: usize,
+    rest_start: usize,
+}
+
+/// Where the walk over the largest piece found places to cut: the last of each sort.
+#[derive(Default)]
+struct Cuts {
+    paragraph: Option<Cut>,
+    line: Option<Cut>,
+    sentence: Option<Cut>,
+    any: Option<Cut>,
+}
+
+/// The pieces of `text`, none blank. Nothing if the limit has no room for one of its characters.
+pub(super) fn split(text: &str, limit: TextLimit) -> Option<Vec<&str>> {
+    if limit.max == 0 {
+        return None;
+    }
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !is_within(limit, rest) {
+        let cut = next_cut(rest, limit)?;
+        let (piece, after) = (rest.get(..cut.piece_end)?, rest.get(cut.rest_start..)?);
+        if !piece.trim().is_empty() {
+            pieces.push(piece);
+        }
+        rest = after;
+    }
+    if !rest.trim().is_empty() {
+        pieces.push(rest);
+    }
+    Some(pieces)
+}
+
+/// [`TextLimit::allows`], without counting where the bytes alone decide: no unit is smaller than a byte.
+pub(super) fn is_within(limit: TextLimit, text: &str) -> bool {
+    text.len() <= limit.max || limit.allows(text)
+}
+
+/// Where to cut a text that is over the limit.
+fn next_cut(text: &str, limit: TextLimit) -> Option<Cut> {
+    let mut cuts = Cuts::default();
+    let mut measured = 0;
+    let mut end = 0;
+    let mut before = "";
+    for (start, grapheme) in text.grapheme_indices(true) {
+        let begins_gap = is_blank(grapheme) && !before.is_empty() && !is_blank(before);
+        if begins_gap {
+            cuts.note_gap(text, start, before);
+        } else if ends_sentence_without_space(before) {
+            let cut = Cut { piece_end: start, rest_start: start };
+            (cuts.sentence, cuts.any) = (Some(cut), Some(cut));
+        }
+        measured += limit.measure(grapheme);
+        if measured > limit.max {
+            break;
+        }
+        end = start + grapheme.len();
+        before = grapheme;
+    }
+    if end == 0 {
+        return cut_inside_cluster(text, limit);
+    }
+    // A cut in the first half would make many short messages out of few long ones.
+    let late = |cut: &Option<Cut>| cut.filter(|cut| cut.piece_end >= end / 2);
+    late(&cuts.paragraph)
+        .or_else(|| late(&cuts.line))
+        .or_else(|| late(&cuts.sentence))
+        .or(cuts.any)
+        .or_else(|| Some(Cut { piece_end: end, rest_start: after_gap(text, end) }))
+}
+
+impl Cuts {
+    /// Notes the gap that begins at `start`, behind the cluster `before`.
+    fn note_gap(&mut self, text: &str, start: usize, before: &str) {
+        let rest_start = after_gap(text, start);
+        let cut = Some(Cut { piece_end: start, rest_start });
+        self.any = cut;
+        let newlines = text.get(start..rest_start).map_or(0, |gap| gap.matches('\n').count());
+        match newlines {
+            0 if ends_sentence(before) => self.sentence = cut,
+            0 => {}
+            1 => self.line = cut,
+            _ => self.paragraph = cut,
+        }
+    }
+}
+
+/// The first cluster from `start` on that is not blank.
+fn after_gap(text: &str, start: usize) -> usize {
+    let rest = text.get(start..).unwrap_or_default();
+    let gap: usize = rest.graphemes(true).take_while(|g| is_blank(g)).map(str::len).sum();
+    start + gap
+}
+
+/// A cluster that is white space and nothing else (a space may carry an accent).
+fn is_blank(grapheme: &str) -> bool {
+    grapheme.chars().all(char::is_whitespace)
+}
+
+fn ends_sentence(grapheme: &str) -> bool {
+    grapheme.starts_with(['.', '!', '?', '…', '。', '！', '？', ':', ';', '"', '”', '»', ')'])
+}
+
+/// Scripts that put no space between sentences.
+fn ends_sentence_without_space(grapheme: &str) -> bool {
+    grapheme.starts_with(['。', '！', '？'])
+}
+
+/// A cluster that is over the limit alone is cut between characters.
+fn cut_inside_cluster(text: &str, limit: TextLimit) -> Option<Cut> {
+    let mut measured = 0;
+    let mut end = 0;
+    let mut buffer = [0_u8; 4];
+    for c in text.chars() {
+        measured += limit.measure(c.encode_utf8(&mut buffer));
+        if measured > limit.max {
+            break;
+        }
+        end += c.len_utf8();
+    }
+    (end > 0).then_some(Cut { piece_end: end, rest_start: end })
+}
