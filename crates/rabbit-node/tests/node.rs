@@ -1,0 +1,35 @@
+//! The node itself: that it starts, survives a kill with its data, stops, and leaves nothing behind.
+
+use std::net::{Ipv4Addr, TcpStream};
+
+use interline_rabbit_node::RabbitNode;
+
+#[test]
+fn a_node_starts_survives_a_kill_and_leaves_nothing_behind() {
+    let Some(mut node) = RabbitNode::start().expect("a node starts") else { return };
+    let port = node.port();
+    let listens = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+    assert!(listens());
+    node.control(&["add_vhost", "kept"]).expect("a virtual host is added");
+
+    node.kill();
+    assert!(!listens());
+    node.start_again().expect("it starts again after a kill");
+    assert!(node.control(&["list_vhosts"]).expect("virtual hosts are listed").contains("kept"));
+
+    node.stop();
+    assert!(!listens());
+    node.start_again().expect("it starts again after a stop");
+    drop(node);
+    assert!(!listens());
+    let left: Vec<_> = std::fs::read_dir("/proc")
+        .expect("/proc can be read")
+        .flatten()
+        .filter_map(|entry| std::fs::read(entry.path().join("environ")).ok())
+        .filter(|environment| {
+            let text = String::from_utf8_lossy(environment);
+            text.contains(&format!("RABBITMQ_NODE_PORT={port}\0"))
+        })
+        .collect();
+    assert!(left.is_empty(), "{} processes of the node are left", left.len());
+}
