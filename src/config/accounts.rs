@@ -101,12 +101,11 @@ fn bridge(table: &mut TableReader<'_, '_>, known: &[String]) -> Option<Platform>
     };
     if !known.iter().any(|bridge| bridge == found.value) {
         let names: Vec<&str> = known.iter().map(String::as_str).collect();
-        let advice = match nearest(found.value, &names) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => "name one of them".to_owned(),
-        };
+        let advice = nearest(found.value, &names)
+            .map(|near| format!("did you mean \"{near}\"? "))
+            .unwrap_or_default();
         let message =
-            format!("there is no such bridge; {advice} The bridges are: {}", known.join(", "));
+            format!("there is no such bridge; {advice}The bridges are: {}", known.join(", "));
         table.report.mistake(&found.key, found.at, message);
         return None;
     }

@@ -6,6 +6,8 @@
 
 mod accounts;
 mod conversations;
+#[cfg(test)]
+mod example;
 mod finding;
 mod location;
 mod nearest;
@@ -14,6 +16,8 @@ mod reload;
 mod secret;
 mod sections;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod units;
 
 pub use finding::{ConfigErrors, Finding, Position};

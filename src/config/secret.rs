@@ -2,9 +2,11 @@
 
 use super::finding::Position;
 use super::location::is_loopback;
+use interline_broker::{BrokerUrl, UrlError};
 use interline_envelope::RootKey;
 use std::path::{Path, PathBuf};
 use subtle::ConstantTimeEq;
+use url::Url;
 use zeroize::Zeroizing;
 
 /// The largest file that is read as a secret.
@@ -143,6 +145,15 @@ impl SecretRef {
     }
 
     fn check(&self, bytes: &[u8], warnings: &mut Vec<String>) -> Result<Secret, String> {
+        let inline = matches!(self.place, Place::Inline(_));
+        // A broker's URL is a secret only if it has a password; see there.
+        if inline && self.form != Form::BrokerUrl {
+            warnings.push(
+                "the secret stands in the config itself, where backups and colleagues see it; \
+                 move it to { credential = … }, { env = … } or { file = … }"
+                    .to_owned(),
+            );
+        }
         if self.form == Form::RootKey {
             let key = RootKey::from_bytes(bytes).map_err(|error| {
                 format!("{error}; make one with `openssl rand -hex 32`, and keep a copy: it cannot be replaced")
@@ -161,34 +172,16 @@ impl SecretRef {
             );
         }
         if self.form == Form::BrokerUrl {
-            let inline = matches!(self.place, Place::Inline(_));
             warnings.extend(check_broker_url(text, inline)?);
-        } else if let Place::Inline(_) = self.place {
-            warnings.push(
-                "the secret stands in the config itself, where backups and colleagues see it; \
-                 move it to { credential = … }, { env = … } or { file = … }"
-                    .to_owned(),
-            );
         }
         Ok(Secret::new(text))
     }
 }
 
 fn check_broker_url(text: &str, inline: bool) -> Result<Vec<String>, String> {
-    const EXAMPLE: &str =
-        "write amqp://USER:PASSWORD@HOST:5672/VHOST, amqps:// for TLS, or `embedded` alone";
-    let url =
-        url::Url::parse(text).map_err(|error| format!("this is no URL ({error}); {EXAMPLE}"))?;
-    if !matches!(url.scheme(), "amqp" | "amqps") {
-        return Err(format!(
-            "a broker is reached over amqp:// or amqps://, not {}://; {EXAMPLE}",
-            url.scheme()
-        ));
-    }
-    // `url` knows no special form for AMQP hosts, so an IPv4 address arrives as a name.
-    let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
-        return Err(format!("the URL names no host; {EXAMPLE}"));
-    };
+    // Its errors never repeat the URL.
+    let broker: BrokerUrl = text.parse().map_err(|error: UrlError| error.to_string())?;
+    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error})"))?;
     let mut warnings = Vec::new();
     let published = url.username() == "guest" && url.password() == Some("guest");
     if inline && url.password().is_some() && !published {
@@ -198,7 +191,7 @@ fn check_broker_url(text: &str, inline: bool) -> Result<Vec<String>, String> {
                 .to_owned(),
         );
     }
-    if url.scheme() == "amqp" && !is_loopback(host) {
+    if !broker.is_tls() && !is_loopback(broker.host()) {
         warnings.push(
             "amqp:// sends the password and every message in clear over the network; use amqps://"
                 .to_owned(),
@@ -321,7 +314,7 @@ mod tests {
         assert_eq!(warnings("amqp://user:hunter2@rabbit.example/x"), Ok(2));
         for bad in ["http://x", "rabbit.example:5672", "amqp://", "", "amqp:///x"] {
             let message = check_broker_url(bad, true).unwrap_err();
-            assert!(message.contains("amqp://USER"), "{bad}: {message}");
+            assert!(message.contains("amqp://"), "{bad}: {message}");
         }
     }
 

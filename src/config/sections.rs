@@ -71,6 +71,7 @@ fn broker(table: &mut TableReader<'_, '_>) -> Broker<SecretRef> {
         heartbeat: table.duration("heartbeat", SECOND * 10, SECOND..=MINUTE * 10),
         publish_in_flight: table.number("publish_in_flight", 1000, 1..=u16::MAX),
         publish_timeout: table.duration("publish_timeout", SECOND * 30, SECOND / 10..=MINUTE * 10),
+        blocked_timeout: table.duration("blocked_timeout", SECOND * 60, SECOND..=MINUTE * 10),
         reconnect_backoff_min: table.duration(
             "reconnect_backoff_min",
             SECOND / 4,
@@ -334,6 +335,7 @@ impl Config<SecretRef> {
                 heartbeat: self.broker.heartbeat,
                 publish_in_flight: self.broker.publish_in_flight,
                 publish_timeout: self.broker.publish_timeout,
+                blocked_timeout: self.broker.blocked_timeout,
                 reconnect_backoff_min: self.broker.reconnect_backoff_min,
                 reconnect_backoff_max: self.broker.reconnect_backoff_max,
             },

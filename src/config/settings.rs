@@ -60,6 +60,9 @@ pub struct Broker<S = Secret> {
     pub publish_in_flight: u16,
     /// How long a publish waits for its confirm before it counts as refused.
     pub publish_timeout: Duration,
+    /// How long the broker may block publishing (`connection.blocked`: low memory or disk) before the connection is
+    /// given up and tried anew.
+    pub blocked_timeout: Duration,
     /// The first wait before another connection is tried.
     pub reconnect_backoff_min: Duration,
     /// The longest such wait.
