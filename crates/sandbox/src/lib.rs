@@ -1,1 +1,176 @@
-//! Being written.
+//! The three platforms, simulated: Graph API, webhooks, phones.
+//!
+//! Real HTTP servers on loopback, a free port each, and people with phones. What a person does becomes a signed webhook;
+//! what an account sends shows on the person's screen. The sandbox runs in the daemon's process for its `sandbox`
+//! command, and in a test's process while the daemon is a child that is killed: then it is the recorder that says what
+//! was lost, doubled or out of order.
+//!
+//! It depends on none of the daemon's crates: a second opinion of the platforms, written from their documentation.
+//! It refuses what the real ones refuse, takes what they take, and never forgets silently: every bound is named in
+//! [`Settings`], and what falls out of one is counted.
+//!
+//! ```no_run
+//! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use interline_sandbox::{AccountConfig, Config, Fault, Order, Person, Platforms};
+//!
+//! let mut config = Config::default();
+//! config.whatsapp.accounts.push(
+//!     AccountConfig::new("106540352242922")
+//!         .with(Person::new("15550001111", "Sam"))
+//!         .posting_to("http://127.0.0.1:8080/webhooks/whatsapp"),
+//! );
+//! let platforms = Platforms::start(config).await?;
+//! let whatsapp = platforms.whatsapp();
+//! let sam = whatsapp.phone("15550001111").ok_or("no Sam")?;
+//! let hello = sam.say("hello")?;                            // a webhook is on its way
+//! sam.wait_for_received(1, Duration::from_secs(5)).await?;  // something came back
+//! whatsapp.order(Order::next(Fault::TakeThenCut).person("15550001111"));
+//! platforms.idle().await;
+//! platforms.stop().await;
+//! # Ok(()) }
+//! ```
+
+mod accept;
+mod config;
+mod counts;
+mod fault;
+mod fetch;
+mod graph_error;
+mod ids;
+mod listener;
+mod media;
+mod messaging;
+mod meta_json;
+mod outbox;
+mod phone;
+mod platform;
+mod request;
+mod seen;
+mod server;
+mod speak;
+mod state;
+mod webhook;
+mod whatsapp;
+mod words;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use crate::config::{
+    AccountConfig, Config, Delivery, InstagramForm, Kind, Person, PlatformConfig, Receipts,
+    Settings, Timing,
+};
+pub use crate::counts::Counts;
+pub use crate::fault::{Calls, Fault, GraphFault, Order, Ordered, Scope, Times};
+pub use crate::meta_json::signature;
+pub use crate::phone::{Phone, PhoneError, TimedOut};
+pub use crate::platform::{Account, Platform, StartError, SubscribeError};
+pub use crate::seen::{Choice, ChoiceKind, Content, Location, Media, MediaKind, RawRequest, Seen};
+
+use crate::platform::Shared;
+
+/// The three platforms, running. They stop when this is dropped, and are waited for by [`Platforms::stop`].
+pub struct Platforms {
+    whatsapp: Platform,
+    messenger: Platform,
+    instagram: Platform,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Platforms {
+    /// Starts the three servers and the posting of webhooks.
+    ///
+    /// # Errors
+    /// [`StartError`]: a port that is taken, an id that stands twice, or no TLS set-up for the client.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        // The HTTP client is built without a provider of its own; whoever installed one first is as good.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(StartError::Client)?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let shared = Shared {
+            order: Arc::new(AtomicU64::new(0)),
+            client,
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+        };
+        // Whatever was started is stopped if a later step fails.
+        let guard = stop.clone().drop_guard();
+        let at =
+            |platform: &PlatformConfig| SocketAddr::new(config.listen, platform.port.unwrap_or(0));
+        let (wa, me, ig) = (at(&config.whatsapp), at(&config.messenger), at(&config.instagram));
+        let platforms = Self {
+            whatsapp: Platform::start(Kind::WhatsApp, wa, config.whatsapp, &shared).await?,
+            messenger: Platform::start(Kind::Messenger, me, config.messenger, &shared).await?,
+            instagram: Platform::start(Kind::Instagram, ig, config.instagram, &shared).await?,
+            stop,
+            tasks,
+        };
+        guard.disarm();
+        Ok(platforms)
+    }
+
+    /// WhatsApp.
+    #[must_use]
+    pub fn whatsapp(&self) -> &Platform {
+        &self.whatsapp
+    }
+
+    /// Messenger.
+    #[must_use]
+    pub fn messenger(&self) -> &Platform {
+        &self.messenger
+    }
+
+    /// Instagram.
+    #[must_use]
+    pub fn instagram(&self) -> &Platform {
+        &self.instagram
+    }
+
+    /// The platform of that kind.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> &Platform {
+        match kind {
+            Kind::WhatsApp => &self.whatsapp,
+            Kind::Messenger => &self.messenger,
+            Kind::Instagram => &self.instagram,
+        }
+    }
+
+    /// All three.
+    #[must_use]
+    pub fn all(&self) -> [&Platform; 3] {
+        [&self.whatsapp, &self.messenger, &self.instagram]
+    }
+
+    /// Returns once everything that people did, and every receipt, has been posted and answered with 200. New receipts
+    /// can arise meanwhile: ask [`Platform::counts`] for what is in flight. Put a limit around it. Cancel-safe.
+    pub async fn idle(&self) {
+        for platform in self.all() {
+            platform.idle().await;
+        }
+    }
+
+    /// Stops the servers and the posting, and waits until every task has ended.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Platforms {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,290 @@
+//! Posts webhooks, in the order of speaking, until each is answered with 200.
+//!
+//! One outbox and one task an account. A failed POST (no connection, no answer in time, any status but 200) is repeated
+//! with the same bytes after a wait that doubles; nothing is given up while the platform runs. Bounded in updates.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Delivery;
+use crate::counts::{Tally, add};
+use crate::meta_json::{meta_bytes, signature};
+use crate::state::Hub;
+use crate::webhook::body_of;
+
+/// The most updates that Meta puts into one POST.
+const BATCH_MAX: usize = 1_000;
+
+/// One thing to tell the operator.
+#[derive(Clone, Debug)]
+pub(crate) enum Update {
+    /// WhatsApp: an item of `messages[]` with the `contacts[]` entry that belongs to it.
+    Message { contact: Value, message: Value },
+    /// WhatsApp: an item of `statuses[]`, with its contact if it has one.
+    Status { contact: Option<Value>, status: Value },
+    /// Messenger, Instagram: one messaging event.
+    Event(Value),
+}
+
+/// The updates of one account that wait for its webhook.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    queue: Mutex<VecDeque<Update>>,
+    wake: Notify,
+    put: AtomicU64,
+    done: AtomicU64,
+    wrong_signatures: AtomicU64,
+}
+
+impl Outbox {
+    fn queue(&self) -> MutexGuard<'_, VecDeque<Update>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn has_room(&self, count: usize, max: usize) -> bool {
+        self.queue().len() + count <= max
+    }
+
+    /// Puts updates behind those that wait, and returns how many were ever put. Without room they are dropped and
+    /// counted: a phone asks [`Self::has_room`] first, so this can only strike receipts.
+    pub(crate) fn put(&self, updates: Vec<Update>, max: usize, tallies: [&Tally; 2]) -> u64 {
+        let count = updates.len() as u64;
+        let mut queue = self.queue();
+        if queue.len() + updates.len() > max {
+            for tally in tallies {
+                add(&tally.updates_dropped, count);
+            }
+            return self.put.load(Ordering::Acquire);
+        }
+        queue.extend(updates);
+        let put = self.put.fetch_add(count, Ordering::AcqRel) + count;
+        drop(queue);
+        for tally in tallies {
+            add(&tally.updates, count);
+        }
+        self.wake.notify_one();
+        put
+    }
+
+    /// How many updates were answered with 200, copies included in their first.
+    pub(crate) fn done(&self) -> u64 {
+        self.done.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.done() >= self.put.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn left(&self) -> u64 {
+        self.put.load(Ordering::Acquire).saturating_sub(self.done())
+    }
+
+    /// Looks at the URL and the settings again.
+    pub(crate) fn wake(&self) {
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn sign_wrongly(&self, posts: u64) {
+        self.wrong_signatures.fetch_add(posts, Ordering::AcqRel);
+    }
+
+    fn takes_wrong_signature(&self) -> bool {
+        let fewer = |left: u64| left.checked_sub(1);
+        self.wrong_signatures.fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer).is_ok()
+    }
+}
+
+/// Posts one account's updates until the platform stops.
+pub(crate) async fn run(hub: Arc<Hub>, account: String, outbox: Arc<Outbox>, tally: Arc<Tally>) {
+    let stop = hub.stop.clone();
+    let poster = Arc::new(Poster { hub, account, outbox, tally });
+    // Dropping the work at any point is safe: a POST that was not answered is simply not done.
+    if stop.run_until_cancelled(poster.work()).await.is_some() {
+        tracing::error!("a webhook worker ended by itself");
+    }
+}
+
+struct Poster {
+    hub: Arc<Hub>,
+    account: String,
+    outbox: Arc<Outbox>,
+    tally: Arc<Tally>,
+}
+
+impl Poster {
+    async fn work(self: Arc<Self>) {
+        let mut open = JoinSet::new();
+        let mut before: Vec<Update> = Vec::new();
+        loop {
+            let delivery = self.hub.settings().delivery;
+            while open.len() >= delivery.in_flight_max.max(1) {
+                if open.join_next().await.is_none() {
+                    break;
+                }
+            }
+            let batch = self.next_batch(delivery).await;
+            let copies = self.copies(&batch, &before, delivery);
+            before.clone_from(&batch);
+            let poster = Arc::clone(&self);
+            open.spawn(async move { poster.deliver(batch, copies).await });
+        }
+    }
+
+    /// Waits for updates and a URL, and takes as many as one POST may carry.
+    async fn next_batch(&self, delivery: Delivery) -> Vec<Update> {
+        let max = delivery.batch_max.clamp(1, BATCH_MAX);
+        let mut linger_until = None;
+        loop {
+            {
+                let mut queue = self.outbox.queue();
+                let full = queue.len() >= max;
+                let lingered = linger_until.is_some_and(|until| Instant::now() >= until);
+                if !queue.is_empty()
+                    && (full || lingered || delivery.batch_linger.is_zero() || max == 1)
+                {
+                    let count = queue.len().min(max);
+                    return queue.drain(..count).collect();
+                }
+                if !queue.is_empty() && linger_until.is_none() {
+                    linger_until = Some(Instant::now() + delivery.batch_linger);
+                }
+            }
+            match linger_until {
+                None => self.outbox.wake.notified().await,
+                Some(until) => {
+                    // Elapsed is the other way to go on: the loop looks at the clock itself.
+                    drop(timeout_at(until, self.outbox.wake.notified()).await);
+                }
+            }
+        }
+    }
+
+    /// The further POSTs that repeat `batch`, each a list of updates.
+    fn copies(&self, batch: &[Update], before: &[Update], delivery: Delivery) -> Vec<Vec<Update>> {
+        let mut copies = Vec::new();
+        for _ in 1..delivery.copies.max(1) {
+            if !delivery.rebatch {
+                copies.push(batch.to_vec());
+            } else if batch.len() > 1 {
+                copies.extend(batch.iter().map(|update| vec![update.clone()]));
+            } else {
+                copies.push(before.iter().chain(batch).cloned().collect());
+            }
+        }
+        copies
+    }
+
+    async fn deliver(&self, batch: Vec<Update>, copies: Vec<Vec<Update>>) {
+        let count = batch.len() as u64;
+        self.post_until_taken(&batch).await;
+        for copy in &copies {
+            self.post_until_taken(copy).await;
+        }
+        for tally in [&self.hub.tally, &*self.tally] {
+            add(&tally.updates_taken, count);
+        }
+        self.outbox.done.fetch_add(count, Ordering::AcqRel);
+        self.hub.touch();
+    }
+
+    async fn post_until_taken(&self, updates: &[Update]) {
+        let Some(body) = self.body(updates) else { return };
+        let mut wait = Duration::ZERO;
+        let mut attempt = 0_u64;
+        loop {
+            let delivery = self.hub.settings().delivery;
+            if self.post(&body, attempt, delivery).await {
+                return;
+            }
+            attempt += 1;
+            wait = (wait * 2)
+                .clamp(delivery.retry_first, delivery.retry_max.max(delivery.retry_first));
+            sleep(wait).await;
+        }
+    }
+
+    fn body(&self, updates: &[Update]) -> Option<Bytes> {
+        let mut state = self.hub.lock();
+        let (now_ms, form) = (state.now_ms(), state.settings.instagram_form);
+        let account = state.accounts.get(&self.account)?;
+        let body = body_of(self.hub.kind, form, &account.config, updates, now_ms);
+        drop(state);
+        Some(meta_bytes(&body).into())
+    }
+
+    /// One attempt; true if it was answered with 200.
+    async fn post(&self, body: &Bytes, attempt: u64, delivery: Delivery) -> bool {
+        let (url, secret) = loop {
+            let woken = self.hub.changed.subscribe();
+            let target = self.hub.lock().accounts.get(&self.account).map(|account| {
+                (account.config.webhook_url.clone(), account.config.app_secret.clone())
+            });
+            match target {
+                Some((Some(url), secret)) => break (url, secret),
+                Some((None, _)) | None => wait_for_change(woken).await,
+            }
+        };
+        let secret =
+            if self.outbox.takes_wrong_signature() { format!("not-{secret}") } else { secret };
+        for tally in [&self.hub.tally, &*self.tally] {
+            add(&tally.posts, 1);
+            if attempt > 0 {
+                add(&tally.retries, 1);
+            }
+        }
+        let request = self
+            .hub
+            .client
+            .post(url)
+            .header("content-type", "application/json")
+            .header("user-agent", "facebookexternalua")
+            .header("x-hub-signature-256", signature(&secret, body))
+            .timeout(delivery.timeout)
+            .body(body.clone());
+        let taken = match request.send().await {
+            Ok(response) => response.status().as_u16() == 200,
+            Err(error) => {
+                tracing::debug!(attempt, error = %error.without_url(), "a webhook was not taken");
+                false
+            }
+        };
+        if taken {
+            for tally in [&self.hub.tally, &*self.tally] {
+                add(&tally.posts_taken, 1);
+            }
+        }
+        taken
+    }
+}
+
+async fn wait_for_change(mut changed: tokio::sync::watch::Receiver<u64>) {
+    if changed.changed().await.is_err() {
+        // The hub is gone, and with it this task's reason: the stop token ends it.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until `done` reaches `mark`, or the platform stops.
+pub(crate) async fn wait_until_done(
+    hub: &Hub,
+    outbox: &Outbox,
+    mark: u64,
+    stop: &CancellationToken,
+) {
+    let mut changed = hub.changed.subscribe();
+    while outbox.done() < mark {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            told = changed.changed() => if told.is_err() { return },
+        }
+    }
+}

@@ -1,0 +1,537 @@
+//! One platform's HTTP server: finds the account, applies ordered faults, calls the endpoint, answers.
+//!
+//! Every bad input gets an error of the API. The order of things is the real one's: token before content, and what was
+//! taken stays taken even if the answer never arrives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use serde_json::{Value, json};
+
+use crate::config::{Kind, Timing};
+use crate::counts::{Tally, add};
+use crate::fault::{CallClass, Fault, Strike};
+use crate::graph_error::GraphError;
+use crate::listener::Cutter;
+use crate::media::File;
+use crate::messaging;
+use crate::outbox::{Outbox, Update, wait_until_done};
+use crate::request::{Call, Route, UPLOAD_BYTES_MAX};
+use crate::seen::RawRequest;
+use crate::state::{AccountState, Hub};
+use crate::whatsapp;
+
+/// How long a response waits for its echo where the echo is to come first.
+const ECHO_FIRST_MAX: Duration = Duration::from_secs(2);
+
+const HTML_500: &str = "<!DOCTYPE html>\n<html><head><title>Facebook | Error</title></head>\
+    <body><h1>Sorry, something went wrong.</h1></body></html>\n";
+
+/// What an endpoint did.
+pub(crate) struct Done {
+    pub(crate) response: Value,
+    pub(crate) updates: Vec<Update>,
+}
+
+pub(crate) fn router(hub: Arc<Hub>) -> Router {
+    Router::new().fallback(handle).layer(DefaultBodyLimit::max(UPLOAD_BYTES_MAX)).with_state(hub)
+}
+
+/// A request that is open: counted until it is answered, cut, or given up by its client.
+struct InFlight {
+    hub: Arc<Hub>,
+    account: Option<Arc<Tally>>,
+    number: u64,
+}
+
+impl InFlight {
+    fn tallies(&self) -> impl Iterator<Item = &Tally> {
+        std::iter::once(&self.hub.tally).chain(self.account.as_deref())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        for tally in self.tallies() {
+            tally.in_flight.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+        }
+        self.hub.touch();
+    }
+}
+
+async fn handle(
+    State(hub): State<Arc<Hub>>,
+    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    request: Request,
+) -> Response {
+    let route = Route::of(request.method(), request.uri().path());
+    let open = begin(&hub, &request, &route);
+    let account = route.id().and_then(|id| account_id(&hub, id));
+    let early = hub.lock().book.strike(true, class_of_route(&route), account.as_deref(), None);
+    if early.is_some() {
+        add_all(&open, |tally| &tally.struck);
+        return cut(&cutter);
+    }
+    let call = match Call::read(request).await {
+        Ok(call) => call,
+        Err(error) => return refuse(&hub, &open, &error),
+    };
+    answer(&hub, &open, &cutter, &call).await
+}
+
+fn add_all(open: &InFlight, which: impl Fn(&Tally) -> &std::sync::atomic::AtomicU64) {
+    for tally in open.tallies() {
+        add(which(tally), 1);
+    }
+}
+
+fn begin(hub: &Arc<Hub>, request: &Request, route: &Route) -> InFlight {
+    let mut state = hub.lock();
+    let number = state.raw_next;
+    state.raw_next += 1;
+    let account = route.id().and_then(|id| state.account(id));
+    let tally = account.map(|account| Arc::clone(&account.tally));
+    let raw = RawRequest {
+        number,
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+        account: account.map(|account| account.config.id.clone()),
+        person: None,
+        params: Value::Null,
+        status: None,
+    };
+    while state.raw.len() >= state.settings.raw_requests_max.max(1) {
+        state.raw.pop_front();
+    }
+    state.raw.push_back(raw);
+    drop(state);
+    let open = InFlight { hub: Arc::clone(hub), account: tally, number };
+    add_all(&open, |tally| &tally.requests_seen);
+    add_all(&open, |tally| &tally.in_flight);
+    hub.touch();
+    open
+}
+
+/// Changes the log's entry of an open request, if the log still has it.
+fn note(hub: &Hub, number: u64, how: impl FnOnce(&mut RawRequest)) {
+    let mut state = hub.lock();
+    let first = state.raw.front().map_or(number, |raw| raw.number);
+    let index = usize::try_from(number.saturating_sub(first)).unwrap_or(usize::MAX);
+    if let Some(raw) = state.raw.get_mut(index).filter(|raw| raw.number == number) {
+        how(raw);
+    }
+}
+
+fn account_id(hub: &Hub, id: &str) -> Option<String> {
+    hub.lock().account(id).map(|account| account.config.id.clone())
+}
+
+fn class_of_route(route: &Route) -> CallClass {
+    match route {
+        Route::Messages(_) => CallClass::Send,
+        Route::UploadMedia(_) | Route::UploadAttachment(_) | Route::LookAside | Route::Cdn(_) => {
+            CallClass::Media
+        }
+        Route::Get(_) | Route::Delete(_) | Route::Unknown => CallClass::Other,
+    }
+}
+
+fn class_of(hub: &Hub, call: &Call) -> CallClass {
+    let is_action = call.params.contains_key("status")
+        || call
+            .params
+            .get("sender_action")
+            .and_then(Value::as_str)
+            .is_some_and(|action| matches!(action, "typing_on" | "typing_off" | "mark_seen"));
+    let class = class_of_route(&call.route);
+    let is_file = || call.route.id().is_some_and(|id| hub.lock().shelf.get(id).is_some());
+    match class {
+        CallClass::Send if is_action => CallClass::Action,
+        CallClass::Other if is_file() => CallClass::Media,
+        CallClass::Send | CallClass::Action | CallClass::Media | CallClass::Other => class,
+    }
+}
+
+/// The account that a request is for, as far as path and token say; not yet whether it may.
+fn account_of(hub: &Hub, call: &Call) -> Option<String> {
+    let state = hub.lock();
+    let by_token = || {
+        let token = call.token.as_deref()?;
+        state.accounts.values().find(|account| account.config.access_token == token)
+    };
+    let account = match call.route.id() {
+        Some("me") | None => by_token(),
+        Some(id) => state.account(id).or_else(by_token),
+    };
+    account.map(|account| account.config.id.clone())
+}
+
+async fn answer(hub: &Arc<Hub>, open: &InFlight, cutter: &Cutter, call: &Call) -> Response {
+    let account = account_of(hub, call);
+    let person = account.as_deref().and_then(|account| match hub.kind {
+        Kind::WhatsApp => whatsapp::send::person_of(hub, account, &call.params),
+        Kind::Messenger | Kind::Instagram => messaging::send::person_of(hub, account, &call.params),
+    });
+    note(hub, open.number, |raw| {
+        raw.account.clone_from(&account);
+        raw.person.clone_from(&person);
+        raw.params = Value::Object(call.params.clone());
+    });
+    let class = class_of(hub, call);
+    let strike = hub.lock().book.strike(false, class, account.as_deref(), person.as_deref());
+    if let Some(strike) = strike {
+        add_all(open, |tally| &tally.struck);
+        hub.touch();
+        return struck(hub, open, cutter, call, strike).await;
+    }
+    match process(hub, call).await {
+        Ok(outcome) => outcome.respond(hub, open).await,
+        Err(error) => refuse(hub, open, &error),
+    }
+}
+
+async fn struck(
+    hub: &Arc<Hub>,
+    open: &InFlight,
+    cutter: &Cutter,
+    call: &Call,
+    strike: Strike,
+) -> Response {
+    match &strike.fault {
+        Fault::Html500 => return html_500(hub, open),
+        Fault::Empty503 => {
+            note(hub, open.number, |raw| raw.status = Some(503));
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        Fault::Graph(fault) => return refused(hub, open, &GraphError::from(fault)),
+        Fault::CutBeforeReading => return cut(cutter),
+        Fault::Hang => strike.released.cancelled().await,
+        Fault::TakeThenHang
+        | Fault::TakeThenCut
+        | Fault::TakeThenHtml500
+        | Fault::SlowAnswer(_) => {}
+    }
+    let outcome = match process(hub, call).await {
+        Ok(outcome) => outcome,
+        Err(error) => return refuse(hub, open, &error),
+    };
+    match strike.fault {
+        Fault::TakeThenHang => {
+            let response = outcome.post_at_once(hub);
+            strike.released.cancelled().await;
+            json_response(hub, open, 200, &response, None)
+        }
+        Fault::TakeThenCut => {
+            outcome.post_at_once(hub);
+            cut(cutter)
+        }
+        Fault::TakeThenHtml500 => {
+            outcome.post_at_once(hub);
+            html_500(hub, open)
+        }
+        Fault::SlowAnswer(time) => {
+            let response = outcome.post_at_once(hub);
+            tokio::time::sleep(time).await;
+            json_response(hub, open, 200, &response, None)
+        }
+        Fault::Html500
+        | Fault::Empty503
+        | Fault::Graph(_)
+        | Fault::Hang
+        | Fault::CutBeforeReading => outcome.respond(hub, open).await,
+    }
+}
+
+/// What comes of a request that is let through.
+enum Outcome {
+    Json(Value),
+    File(File),
+    Sent { account: String, done: Done },
+}
+
+async fn process(hub: &Hub, call: &Call) -> Result<Outcome, GraphError> {
+    match &call.route {
+        Route::Unknown => Err(GraphError::unknown_path()),
+        Route::Cdn(_) => cdn_file(hub, call).map(Outcome::File),
+        Route::LookAside => {
+            let account = authorised(hub, call)?;
+            look_aside(hub, &account, call).map(Outcome::File)
+        }
+        Route::Messages(_) => {
+            let account = addressed(hub, call)?;
+            let done = match hub.kind {
+                Kind::WhatsApp => whatsapp::send::messages(hub, &account, call).await?,
+                Kind::Messenger | Kind::Instagram => {
+                    messaging::send::messages(hub, &account, call).await?
+                }
+            };
+            Ok(Outcome::Sent { account, done })
+        }
+        Route::UploadMedia(id) => {
+            let account = addressed(hub, call)?;
+            if hub.kind != Kind::WhatsApp {
+                return Err(GraphError::no_object("POST", id));
+            }
+            Ok(Outcome::Json(whatsapp::send::upload(hub, &account, call)?.response))
+        }
+        Route::UploadAttachment(id) => {
+            let account = addressed(hub, call)?;
+            if hub.kind == Kind::WhatsApp {
+                return Err(GraphError::no_object("POST", id));
+            }
+            Ok(Outcome::Json(messaging::attach::upload(hub, &account, call).await?.response))
+        }
+        Route::Get(id) => get(hub, &authorised(hub, call)?, id).map(Outcome::Json),
+        Route::Delete(id) => {
+            let account = authorised(hub, call)?;
+            let mut state = hub.lock();
+            let own = state.shelf.get(id).is_some_and(|shelved| shelved.account == account);
+            if own && state.shelf.remove(id) {
+                Ok(Outcome::Json(json!({"success": true})))
+            } else {
+                Err(GraphError::no_object("DELETE", id))
+            }
+        }
+    }
+}
+
+/// The account that the token belongs to: of several with one token the one that the request is about.
+fn authorised(hub: &Hub, call: &Call) -> Result<String, GraphError> {
+    let state = hub.lock();
+    let token = call.token.as_deref().unwrap_or("");
+    let file = call.text("mid");
+    let object = call.route.id().or(file.as_deref());
+    let about = object.and_then(|id| match state.shelf.get(id) {
+        Some(shelved) => state.accounts.get(&shelved.account),
+        None => state.account(id),
+    });
+    let holds = |account: &&AccountState| account.config.access_token == token;
+    let account = about.filter(holds).or_else(|| state.accounts.values().find(holds));
+    let Some(account) = account else { return Err(GraphError::token(hub.kind, None)) };
+    if let Some(subcode) = account.revoked {
+        return Err(GraphError::token(hub.kind, Some(subcode)));
+    }
+    let proof = call.params.get("appsecret_proof").and_then(Value::as_str);
+    let wanted =
+        || crate::meta_json::hmac_hex(account.config.app_secret.as_bytes(), token.as_bytes());
+    if proof.is_some_and(|proof| proof != wanted()) {
+        return Err(GraphError::parameter("Invalid appsecret_proof provided in the API argument"));
+    }
+    Ok(account.config.id.clone())
+}
+
+/// The account that the path names, if the token is its own.
+fn addressed(hub: &Hub, call: &Call) -> Result<String, GraphError> {
+    let owner = authorised(hub, call)?;
+    let id = call.route.id().unwrap_or("me");
+    let named = account_id(hub, id);
+    if id == "me" || named.as_ref() == Some(&owner) {
+        Ok(owner)
+    } else {
+        Err(GraphError::no_object("POST", id))
+    }
+}
+
+fn get(hub: &Hub, account: &str, id: &str) -> Result<Value, GraphError> {
+    let is_account = id == "me" || account_id(hub, id).as_deref() == Some(account);
+    let found = match hub.kind {
+        Kind::WhatsApp if is_account => whatsapp::send::number_info(hub, account),
+        Kind::WhatsApp => whatsapp::send::media_info(hub, account, id),
+        Kind::Messenger | Kind::Instagram if is_account => {
+            Some(json!({"id": account, "name": "Sandbox"}))
+        }
+        Kind::Messenger | Kind::Instagram => messaging::send::profile(hub, account, id),
+    };
+    found.ok_or_else(|| GraphError::no_object("GET", id))
+}
+
+fn look_aside(hub: &Hub, account: &str, call: &Call) -> Result<File, GraphError> {
+    let mut state = hub.lock();
+    let now_s = state.now_ms() / 1_000;
+    let id = call.text("mid").unwrap_or_default();
+    let expires_s = call.text("ext").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let gone = || GraphError { status: 404, ..GraphError::no_object("GET", &id) };
+    let config = &state.accounts.get(account).ok_or_else(gone)?.config;
+    let signed = call.text("hash") == Some(whatsapp::words::media_hash(config, &id, expires_s));
+    let shelved = state.shelf.get(&id).filter(|shelved| shelved.account == account);
+    match shelved {
+        Some(shelved) if signed && now_s <= expires_s => Ok(shelved.file.clone()),
+        Some(_) | None => Err(gone()),
+    }
+}
+
+fn cdn_file(hub: &Hub, call: &Call) -> Result<File, GraphError> {
+    let (id, signature) = match &call.route {
+        Route::Cdn(Some(id)) => (id.clone(), call.text("oh")),
+        Route::Cdn(None)
+        | Route::Messages(_)
+        | Route::UploadMedia(_)
+        | Route::UploadAttachment(_)
+        | Route::Get(_)
+        | Route::Delete(_)
+        | Route::LookAside
+        | Route::Unknown => (call.text("asset_id").unwrap_or_default(), call.text("signature")),
+    };
+    let state = hub.lock();
+    let gone = || GraphError { status: 403, ..GraphError::no_object("GET", &id) };
+    let shelved = state.shelf.get(&id).ok_or_else(gone)?;
+    let config = &state.accounts.get(&shelved.account).ok_or_else(gone)?.config;
+    if signature != Some(messaging::words::cdn_hash(config, &id)) {
+        return Err(gone());
+    }
+    Ok(shelved.file.clone())
+}
+
+impl Outcome {
+    async fn respond(self, hub: &Arc<Hub>, open: &InFlight) -> Response {
+        match self {
+            Self::Json(value) => json_response(hub, open, 200, &value, None),
+            Self::File(file) => {
+                note(hub, open.number, |raw| raw.status = Some(200));
+                let mime = if file.mime.is_ascii() {
+                    file.mime
+                } else {
+                    "application/octet-stream".into()
+                };
+                ([(CONTENT_TYPE, mime)], file.bytes).into_response()
+            }
+            Self::Sent { account, done } => {
+                let Some((outbox, tally)) = outbox_of(hub, &account) else {
+                    return refuse(hub, open, &GraphError::outbox_full());
+                };
+                let post = Post { hub: Arc::clone(hub), outbox, tally, updates: done.updates };
+                match hub.settings().receipts.timing {
+                    Timing::AfterResponse => {
+                        json_response(hub, open, 200, &done.response, Some(post))
+                    }
+                    Timing::BeforeResponse => {
+                        let outbox = Arc::clone(&post.outbox);
+                        let mark = post.now();
+                        let wait = wait_until_done(hub, &outbox, mark, &hub.stop);
+                        // Too late is no error: the echo then comes after the response.
+                        drop(tokio::time::timeout(ECHO_FIRST_MAX, wait).await);
+                        json_response(hub, open, 200, &done.response, None)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Queues the receipts whether or not an answer follows, and returns the answer.
+    fn post_at_once(self, hub: &Arc<Hub>) -> Value {
+        match self {
+            Self::Json(value) => value,
+            Self::File(_) => Value::Null,
+            Self::Sent { account, done } => {
+                if let Some((outbox, tally)) = outbox_of(hub, &account) {
+                    Post { hub: Arc::clone(hub), outbox, tally, updates: done.updates }.now();
+                }
+                done.response
+            }
+        }
+    }
+}
+
+fn outbox_of(hub: &Hub, account: &str) -> Option<(Arc<Outbox>, Arc<Tally>)> {
+    let state = hub.lock();
+    let account = state.accounts.get(account)?;
+    Some((Arc::clone(&account.outbox), Arc::clone(&account.tally)))
+}
+
+/// Receipts that are queued at the latest when this is dropped.
+struct Post {
+    hub: Arc<Hub>,
+    outbox: Arc<Outbox>,
+    tally: Arc<Tally>,
+    updates: Vec<Update>,
+}
+
+impl Post {
+    fn now(mut self) -> u64 {
+        self.put()
+    }
+
+    fn put(&mut self) -> u64 {
+        let updates = std::mem::take(&mut self.updates);
+        let outbox_max = self.hub.settings().outbox_max;
+        self.outbox.put(updates, outbox_max, [&self.hub.tally, &*self.tally])
+    }
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        self.put();
+        self.hub.touch();
+    }
+}
+
+/// The answer; `after` is queued when the connection lets go of the body, written or not.
+fn json_response(
+    hub: &Hub,
+    open: &InFlight,
+    status: u16,
+    body: &Value,
+    after: Option<Post>,
+) -> Response {
+    note(hub, open.number, |raw| raw.status = Some(status));
+    let bytes = Bytes::from(body.to_string());
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let length = bytes.len().to_string();
+    let body = match after {
+        None => Body::from(bytes),
+        Some(post) => {
+            Body::from_stream(stream::unfold((Some(bytes), post), |(bytes, post)| async {
+                bytes.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), (None, post)))
+            }))
+        }
+    };
+    let headers =
+        [(CONTENT_TYPE, "application/json; charset=UTF-8".to_owned()), (CONTENT_LENGTH, length)];
+    (status, headers, body).into_response()
+}
+
+/// An error that the API's own rules found.
+fn refuse(hub: &Hub, open: &InFlight, error: &GraphError) -> Response {
+    add_all(open, |tally| &tally.refused);
+    refused(hub, open, error)
+}
+
+fn refused(hub: &Hub, open: &InFlight, error: &GraphError) -> Response {
+    let body = error.body_json(hub.kind, hub.ids.trace());
+    let mut response = json_response(hub, open, error.status, &body, None);
+    if let Some(minutes) = error.regain_minutes {
+        let kind = hub.kind.word();
+        let usage = json!({"0": [{
+            "type": kind,
+            "call_count": 100,
+            "total_cputime": 25,
+            "total_time": 25,
+            "estimated_time_to_regain_access": minutes,
+        }]});
+        if let Ok(value) = usage.to_string().parse() {
+            let name = HeaderName::from_static("x-business-use-case-usage");
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
+
+fn html_500(hub: &Hub, open: &InFlight) -> Response {
+    note(hub, open.number, |raw| raw.status = Some(500));
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8")];
+    (StatusCode::INTERNAL_SERVER_ERROR, headers, HTML_500).into_response()
+}
+
+/// Cuts the connection; the response that this returns never leaves.
+fn cut(cutter: &Cutter) -> Response {
+    cutter.cut();
+    StatusCode::OK.into_response()
+}

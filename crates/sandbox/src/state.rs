@@ -1,0 +1,172 @@
+//! What one platform knows: accounts, phones, files, open faults, the log of requests.
+//!
+//! One mutex over all of it, never held across an await. Whoever changes something under the lock says so by
+//! [`Hub::changed`] and the phone's own signal, so that waiters wake without polling.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{AccountConfig, Kind, Person, Settings};
+use crate::counts::Tally;
+use crate::fault::Book;
+use crate::ids::{Ids, Origin, bsuid_of, phone_in_wamid};
+use crate::media::{File, Shelf};
+use crate::outbox::Outbox;
+use crate::seen::{RawRequest, Seen};
+
+/// One running platform; shared by its server, its outboxes and all handles.
+pub(crate) struct Hub {
+    pub(crate) kind: Kind,
+    /// `http://127.0.0.1:PORT`, without a version.
+    pub(crate) base_url: String,
+    pub(crate) ids: Ids,
+    /// Counts accepted messages over all platforms.
+    pub(crate) order: Arc<AtomicU64>,
+    pub(crate) tally: Tally,
+    pub(crate) changed: watch::Sender<u64>,
+    pub(crate) client: reqwest::Client,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    pub(crate) accounts: BTreeMap<String, AccountState>,
+    pub(crate) book: Book,
+    pub(crate) shelf: Shelf,
+    pub(crate) raw: VecDeque<RawRequest>,
+    pub(crate) raw_next: u64,
+    pub(crate) clock_ms: u64,
+}
+
+pub(crate) struct AccountState {
+    pub(crate) config: AccountConfig,
+    /// The token was revoked: the subcode of the error that says so.
+    pub(crate) revoked: Option<u64>,
+    pub(crate) phones: BTreeMap<String, PhoneState>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) tally: Arc<Tally>,
+}
+
+pub(crate) struct PhoneState {
+    pub(crate) person: Person,
+    pub(crate) timeline: VecDeque<Seen>,
+    pub(crate) typing_until: Option<Instant>,
+    pub(crate) typings: u64,
+    /// How often each own message was edited.
+    pub(crate) edits: BTreeMap<String, u32>,
+    pub(crate) changed: watch::Sender<u64>,
+}
+
+impl PhoneState {
+    pub(crate) fn new(person: Person) -> Self {
+        Self {
+            person,
+            timeline: VecDeque::new(),
+            typing_until: None,
+            typings: 0,
+            edits: BTreeMap::new(),
+            changed: watch::Sender::new(0),
+        }
+    }
+
+    pub(crate) fn bsuid(&self) -> String {
+        self.person.bsuid.clone().unwrap_or_else(|| bsuid_of(&self.person.id))
+    }
+
+    /// The message with that id; the newest first, since that is what people answer to.
+    pub(crate) fn find(&mut self, native_id: &str) -> Option<&mut Seen> {
+        self.timeline.iter_mut().rev().find(|seen| seen.native_id == native_id)
+    }
+
+    pub(crate) fn show(&mut self, seen: Seen, timeline_max: usize) {
+        if self.timeline.len() >= timeline_max {
+            self.timeline.pop_front();
+        }
+        self.timeline.push_back(seen);
+        self.touch();
+    }
+
+    /// Wakes who waits for this phone.
+    pub(crate) fn touch(&self) {
+        self.changed.send_modify(|version| *version += 1);
+    }
+}
+
+impl State {
+    /// The platform's clock: milliseconds since the Unix epoch, never going back.
+    pub(crate) fn now_ms(&mut self) -> u64 {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        self.clock_ms = self.clock_ms.max(u64::try_from(now).unwrap_or(u64::MAX));
+        self.clock_ms
+    }
+
+    /// The account with that id or alias.
+    pub(crate) fn account(&self, id: &str) -> Option<&AccountState> {
+        self.accounts.get(id).or_else(|| {
+            self.accounts
+                .values()
+                .find(|account| account.config.aliases.iter().any(|alias| alias == id))
+        })
+    }
+
+    pub(crate) fn phone(&mut self, account: &str, person: &str) -> Option<&mut PhoneState> {
+        self.accounts.get_mut(account)?.phones.get_mut(person)
+    }
+
+    /// Whose screen shows `native_id` at that account. On WhatsApp the id itself says the number.
+    pub(crate) fn holder(&self, account: &str, native_id: &str) -> Option<String> {
+        let phones = &self.accounts.get(account)?.phones;
+        let holds =
+            |phone: &PhoneState| phone.timeline.iter().any(|seen| seen.native_id == native_id);
+        if let Some(digits) = phone_in_wamid(native_id) {
+            return phones.get(&digits).filter(|phone| holds(phone)).map(|_| digits);
+        }
+        phones.iter().find(|(_, phone)| holds(phone)).map(|(id, _)| id.clone())
+    }
+}
+
+impl Hub {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in a caller's `wait_for` closure must not take the platform down with it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.lock().settings
+    }
+
+    /// Wakes who waits for the platform as a whole.
+    pub(crate) fn touch(&self) {
+        self.changed.send_modify(|version| *version += 1);
+    }
+
+    pub(crate) fn next_order(&self) -> u64 {
+        self.order.fetch_add(1, Ordering::AcqRel)
+    }
+
+    /// A new message id of this platform.
+    pub(crate) fn native_id(&self, account: &str, person: &str, origin: Origin) -> String {
+        match self.kind {
+            Kind::WhatsApp => self.ids.wamid(person, origin),
+            Kind::Messenger => self.ids.messenger_mid(),
+            Kind::Instagram => self.ids.instagram_mid(account),
+        }
+    }
+
+    /// Puts a file on the shelf and returns its id.
+    pub(crate) fn shelve(&self, state: &mut State, account: &str, file: File) -> String {
+        let id = self.ids.decimal();
+        let bytes_max = state.settings.media_bytes_max;
+        state.shelf.put(id.clone(), account, file, bytes_max);
+        id
+    }
+}
