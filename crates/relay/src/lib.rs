@@ -18,7 +18,7 @@ pub use capabilities::{
 pub use directory::{
     Attribution, Binding, Conversation, Directory, DirectoryError, Participant, Seat,
 };
-pub use fit::{excerpt, fit};
+pub use fit::{excerpt, fit, not_shown};
 pub use lane::{LanePolicy, backoff};
 pub use outgoing::{
     Action, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient, ThreadControl,

@@ -163,6 +163,8 @@ pub enum Loss {
     VoiceAsAudio,
     /// A sticker became a picture.
     StickerAsImage,
+    /// A sticker became the emoji that says the same.
+    StickerAsText,
     /// A medium became a file.
     MediaAsDocument,
     /// A place became a line of text.
@@ -223,6 +225,7 @@ impl Loss {
             Self::MediaNotShown => "media-not-shown",
             Self::VoiceAsAudio => "voice-as-audio",
             Self::StickerAsImage => "sticker-as-image",
+            Self::StickerAsText => "sticker-as-text",
             Self::MediaAsDocument => "media-as-document",
             Self::LocationAsText => "location-as-text",
             Self::ContactsAsText => "contacts-as-text",

@@ -135,17 +135,25 @@ pub(super) fn native_noun(native_type: &str) -> String {
     let is_word = word.len() <= 30
         && word.starts_with(|c: char| c.is_ascii_lowercase())
         && word.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-' | ' '));
-    let says_nothing =
-        matches!(word, "unsupported" | "unknown" | "message" | "error" | "fallback" | "none");
+    let says_nothing = matches!(
+        word,
+        "unsupported" | "unknown" | "message" | "message_edit" | "error" | "fallback" | "none"
+    );
     if !is_word || says_nothing {
         return "a message".to_owned();
     }
     let words = word.replace(['_', '-'], " ");
     let words = match words.as_str() {
-        // Flags rather than things.
-        "ephemeral" | "disappearing" | "view once" => format!("{words} message"),
+        // How it is, rather than what.
+        "ephemeral" | "disappearing" | "view once" | "interactive" | "system" => {
+            format!("{words} message")
+        }
         _ => words,
     };
+    // `attachments`, `contacts`
+    if words.ends_with('s') && !words.ends_with("ss") {
+        return words;
+    }
     let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
     format!("{article} {words}")
 }

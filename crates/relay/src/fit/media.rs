@@ -2,8 +2,8 @@
 
 use super::draft::Draft;
 use super::excerpt::{media_noun, shortened};
-use super::split::is_within;
-use crate::{Action, Form, Loss, MediaAccess, MediaRule, MediaSource, OutMedia};
+use super::split::{is_within, split};
+use crate::{Action, FitInput, Form, Loss, MediaAccess, MediaRule, MediaSource, OutMedia};
 use interline_envelope::{Media, MediaKind, Part, Redacted};
 use std::borrow::Cow;
 
@@ -22,6 +22,12 @@ impl<'a> Draft<'a> {
         let mut album: Option<Album<'a>> = None;
         let mut messages = 0;
         for media in run.iter().filter_map(as_media) {
+            if let Some(emoji) = self.emoji_instead(media) {
+                messages += 1 + self.flush(album.take(), run);
+                self.fall_back(Loss::StickerAsText);
+                self.words(emoji);
+                continue;
+            }
             let Some((kind, source, loss)) = self.choose(media) else {
                 messages += 1 + self.flush(album.take(), run);
                 self.instead_of(media);
@@ -44,6 +50,14 @@ impl<'a> Draft<'a> {
         if messages > 1 {
             self.lose(Loss::MediaSeparated);
         }
+    }
+
+    /// What a sticker says as an emoji, where it says the same as one and the target cannot show it as a sticker.
+    fn emoji_instead<'m>(&self, media: &'m Media) -> Option<&'m str> {
+        let emoji =
+            media.unknown.get("emoji")?.as_str().filter(|emoji| !emoji.trim().is_empty())?;
+        let is_native = matches!(self.choose(media), Some((MediaKind::Sticker, ..)));
+        (media.media == MediaKind::Sticker && !is_native).then_some(emoji)
     }
 
     /// How many of a kind fit into one message.
@@ -98,7 +112,7 @@ impl<'a> Draft<'a> {
             let words = if words.trim().is_empty() { "" } else { words };
             let mut caption = None;
             if limit.is_none() && words.is_empty() {
-                self.announce(&noun_of_run(run));
+                self.announce(&noun_of(run.iter().filter_map(as_media).map(|one| one.media)));
             } else if !words.is_empty() || !self.lead.is_empty() {
                 let words = self.translated(words);
                 let text = self.with_lead(words).into_owned();
@@ -150,6 +164,25 @@ impl<'a> Draft<'a> {
         self.say(&text);
         debug_assert!(self.plan.form != Form::Native, "a medium that is not sent is a fallback");
     }
+}
+
+/// What to say in place of media that `fit` planned and that turned out to be out of reach: one text within the
+/// target's limit. A caption goes along as far as there is room.
+pub fn not_shown(input: &FitInput<'_>, media: &[OutMedia]) -> Action {
+    let mut draft = Draft::new(input);
+    let kinds = media.iter().map(|one| match &one.source {
+        MediaSource::Origin(origin) => origin.media,
+        MediaSource::Id(_) | MediaSource::Url(_) => one.media,
+    });
+    let what = format!("{} that cannot be shown here", noun_of(kinds));
+    let mut text = draft.placeholder_text(Loss::MediaNotShown, &what);
+    for caption in media.iter().filter_map(|one| one.caption.as_ref()) {
+        text.push('\n');
+        text.push_str(caption.as_exposed_str());
+    }
+    let first = split(&text, input.capabilities.text).and_then(|pieces| pieces.first().copied());
+    let text = Redacted::new(first.unwrap_or_default().to_owned());
+    Action::Text { text, link_preview: false, quick_replies: Vec::new() }
 }
 
 const fn as_media(part: &Part) -> Option<&Media> {
@@ -231,15 +264,19 @@ fn bare_noun(media: MediaKind) -> &'static str {
 }
 
 /// `a photo`, `3 photos`, `2 files`.
-fn noun_of_run(run: &[Part]) -> Cow<'static, str> {
-    let mut media = run.iter().filter_map(as_media);
-    let Some(first) = media.next() else { return Cow::Borrowed("a file") };
-    let count = run.len();
-    if count == 1 {
-        return Cow::Borrowed(media_noun(first.media));
+fn noun_of(mut kinds: impl Iterator<Item = MediaKind>) -> Cow<'static, str> {
+    let Some(first) = kinds.next() else { return Cow::Borrowed("a file") };
+    let mut count = 1;
+    let mut are_alike = true;
+    for kind in kinds {
+        count += 1;
+        are_alike &= kind == first;
     }
-    let plural = match first.media {
-        _ if media.any(|other| other.media != first.media) => "files",
+    if count == 1 {
+        return Cow::Borrowed(media_noun(first));
+    }
+    let plural = match first {
+        _ if !are_alike => "files",
         MediaKind::Image => "photos",
         MediaKind::Video => "videos",
         MediaKind::Audio => "audio files",

@@ -17,6 +17,7 @@ mod split;
 mod tests;
 
 pub use excerpt::excerpt;
+pub use media::not_shown;
 
 use crate::{FitInput, Form, Loss, Plan, Refusal};
 use draft::Draft;

@@ -202,9 +202,13 @@ impl Case {
     }
 
     pub(super) fn plan(&self) -> Plan {
+        self.with_input(fit)
+    }
+
+    pub(super) fn with_input<T>(&self, ask: impl FnOnce(&FitInput<'_>) -> T) -> T {
         let unknown = Unknown::new();
         let author = Author { alias: self.alias.into(), named: self.named, unknown };
-        fit(&FitInput {
+        ask(&FitInput {
             envelope: &self.envelope,
             author: &author,
             to: &Recipient::User("2".into()),

@@ -1,6 +1,7 @@
 //! Media, row by row.
 
 use super::desk::{case, known, medium, message, middle, narrow, native, reply, rich};
+use crate::{Action, not_shown};
 use expect_test::expect;
 use interline_envelope::{Envelope, Media, MediaKind, Part};
 
@@ -253,4 +254,43 @@ fn a_medium_without_id_and_address_leaves_a_line() {
         placeholder media-not-shown
         text "[Alice sent a photo that cannot be shown here]"
     "#]]);
+}
+
+#[test]
+fn a_sticker_that_says_the_same_as_an_emoji_becomes_it() {
+    let mut heart = Media::new(MediaKind::Sticker);
+    heart.unknown.insert("emoji".to_owned(), "❤️".into());
+    case(one(heart.clone()), rich()).of_plain_origin().check(expect![[r#"
+        fallback sticker-as-text
+        text "❤\u{fe0f}"
+    "#]]);
+    case(one(heart.clone()), narrow()).of_plain_origin().named().check(expect![[r#"
+        fallback sticker-as-text
+        text "Alice: ❤\u{fe0f}"
+    "#]]);
+    // Where it can be a sticker, it stays one.
+    let webp = Media { unknown: heart.unknown, ..medium(MediaKind::Sticker, "image/webp") };
+    let webp = Media { bytes: Some(9_000), ..webp };
+    case(one(webp), rich()).check(expect![[r#"
+        native
+        media Sticker by origin
+    "#]]);
+}
+
+#[test]
+fn media_that_turn_out_to_be_out_of_reach_leave_a_line_within_the_limit() {
+    let voice = case(one(medium(MediaKind::Voice, "audio/ogg")), middle());
+    let photo = case(one(captioned(photo(), &"word ".repeat(200))), rich()).named();
+    for (case, begins) in [
+        (voice, "[Alice sent a voice note that cannot be shown here]"),
+        (photo, "[Alice sent a photo that cannot be shown here]\nAlice: word word"),
+    ] {
+        let plan = case.plan();
+        let Action::Media(media) = &plan.outgoings[0].action else { panic!("{plan:?}") };
+        let Action::Text { text, .. } = case.with_input(|input| not_shown(input, media)) else {
+            panic!("no text");
+        };
+        assert!(text.expose().starts_with(begins), "{}", text.expose());
+        assert!(case.target.text.allows(text.expose()));
+    }
 }
