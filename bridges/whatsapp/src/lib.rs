@@ -1,1 +1,106 @@
-//! Being written.
+//! The WhatsApp codec: Cloud API webhooks to envelopes, what is to be sent to Graph API requests.
+//!
+//! Pure: no clock, no I/O, no credentials. Facts stand in PLATFORMS.md; each module names its section.
+//!
+//! *Invariant:* one malformed item never fails its neighbours.
+//! *Invariant:* `split` and `normalize` find their items by the same walk, so the envelopes of all items are those of
+//! the whole body.
+
+mod account;
+mod capabilities;
+mod content;
+mod interpret;
+mod message;
+mod native;
+mod normalize;
+mod people;
+mod render;
+mod split;
+mod status;
+mod walk;
+
+use interline_bridge_api::{
+    BodyError, Bridge, Manifest, Normalized, Outcome, RenderContext, RenderError, Request,
+    Response, Role, Split, WebhookScheme,
+};
+use interline_envelope::{IdKey, Kind, Platform};
+use interline_relay::{Capabilities, ChatKind, Outgoing};
+
+/// The adapter.
+#[derive(Debug)]
+pub struct WhatsApp {
+    manifest: Manifest,
+    direct: Capabilities,
+    group: Capabilities,
+}
+
+impl WhatsApp {
+    /// Makes the adapter; it has no state.
+    #[expect(clippy::expect_used, reason = "the constant is a platform id")]
+    pub fn new() -> Self {
+        let id = Platform::new(walk::PLATFORM).expect("the constant is a platform id");
+        Self {
+            manifest: Manifest {
+                id,
+                version: env!("CARGO_PKG_VERSION"),
+                contract: "1",
+                roles: &[Role::Codec],
+                kinds: &[
+                    Kind::Message,
+                    Kind::Edit,
+                    Kind::Delete,
+                    Kind::Reaction,
+                    Kind::Status,
+                    Kind::Referral,
+                    Kind::System,
+                    Kind::Account,
+                    Kind::Unsupported,
+                ],
+                webhook: WebhookScheme::Hub256,
+                api_url: "https://graph.facebook.com/v24.0",
+                display_name: "WhatsApp",
+            },
+            direct: capabilities::capabilities(ChatKind::Direct),
+            group: capabilities::capabilities(ChatKind::Group),
+        }
+    }
+}
+
+impl Default for WhatsApp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Bridge for WhatsApp {
+    fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    fn capabilities(&self, chat: ChatKind) -> &Capabilities {
+        match chat {
+            ChatKind::Direct => &self.direct,
+            ChatKind::Group => &self.group,
+        }
+    }
+
+    fn split(&self, body: &[u8]) -> Result<Split, BodyError> {
+        split::split(body)
+    }
+
+    fn normalize(&self, ids: &IdKey, event: &[u8]) -> Result<Normalized, BodyError> {
+        normalize::normalize(ids, &self.manifest.id, event)
+    }
+
+    fn render(
+        &self,
+        context: &RenderContext<'_>,
+        outgoing: &Outgoing,
+    ) -> Result<Request, RenderError> {
+        render::render(context, outgoing)
+    }
+
+    fn interpret(&self, request: &Request, response: &Response) -> Outcome {
+        interpret::interpret(request, response)
+    }
+}
