@@ -54,7 +54,7 @@ fn next_cut(text: &str, limit: TextLimit) -> Option<Cut> {
     let mut measured = 0;
     let mut end = 0;
     let mut before = "";
-    for (start, grapheme) in text.grapheme_indices(true) {
+    for (start, grapheme) in window(text, limit).grapheme_indices(true) {
         let begins_gap = is_blank(grapheme) && !before.is_empty() && !is_blank(before);
         if begins_gap {
             cuts.note_gap(text, start, before);
@@ -79,6 +79,13 @@ fn next_cut(text: &str, limit: TextLimit) -> Option<Cut> {
         .or_else(|| late(&cuts.sentence))
         .or(cuts.any)
         .or_else(|| Some(Cut { piece_end: end, rest_start: after_gap(text, end) }))
+}
+
+/// As much of the text as can matter, and more than fits: a cluster of 200,000 marks is not measured for every piece.
+fn window(text: &str, limit: TextLimit) -> &str {
+    // A character has at most four bytes.
+    let bytes = limit.max.saturating_mul(4).saturating_add(8);
+    (0..4).find_map(|back| text.get(..bytes.checked_sub(back)?)).unwrap_or(text)
 }
 
 impl Cuts {
@@ -131,4 +138,45 @@ fn cut_inside_cluster(text: &str, limit: TextLimit) -> Option<Cut> {
         end += c.len_utf8();
     }
     (end > 0).then_some(Cut { piece_end: end, rest_start: end })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TextUnit;
+
+    const BYTES_20: TextLimit = TextLimit { max: 20, unit: TextUnit::Utf8Bytes };
+    const CHARACTERS_20: TextLimit = TextLimit { max: 20, unit: TextUnit::Characters };
+
+    #[track_caller]
+    fn check(text: &str, limit: TextLimit, pieces: &[&str]) {
+        assert_eq!(split(text, limit).as_deref(), Some(pieces));
+    }
+
+    #[test]
+    fn a_text_is_cut_at_the_best_border_in_the_second_half() {
+        check("one two. x\n\nthree. four", CHARACTERS_20, &["one two. x", "three. four"]);
+        check("one two three\nfour. five six", CHARACTERS_20, &["one two three", "four. five six"]);
+        check("one two three. four five", CHARACTERS_20, &["one two three.", "four five"]);
+        check("one two three four five", CHARACTERS_20, &["one two three four", "five"]);
+        check("a\n\nbcd efghi jklmn opqrst", CHARACTERS_20, &["a\n\nbcd efghi jklmn", "opqrst"]);
+        check("漢字漢字漢。字漢字", BYTES_20, &["漢字漢字漢。", "字漢字"]);
+    }
+
+    #[test]
+    fn a_word_without_borders_is_cut_between_clusters_by_the_targets_count() {
+        let family = "👨‍👩‍👧‍👦";
+        check(&family.repeat(3), CHARACTERS_20, &[&family.repeat(2), family]);
+        check("🇩🇪🇫🇷🇮🇹", BYTES_20, &["🇩🇪🇫🇷", "🇮🇹"]);
+        check(&"x".repeat(45), BYTES_20, &[&"x".repeat(20), &"x".repeat(20), "xxxxx"]);
+    }
+
+    #[test]
+    fn a_cluster_over_the_limit_is_cut_between_characters() {
+        let marks = format!("e{}", "\u{301}".repeat(15));
+        let rest = "\u{301}".repeat(6);
+        check(&marks, BYTES_20, &[&format!("e{}", "\u{301}".repeat(9)), &rest]);
+        assert_eq!(split("👍", TextLimit { max: 3, unit: TextUnit::Utf8Bytes }), None);
+        assert_eq!(split("x", TextLimit { max: 0, unit: TextUnit::Characters }), None);
+    }
 }
