@@ -1,2 +1,44 @@
-//! Being written.
-fn main() {}
+//! The project's chores, run as `cargo xtask CHORE`. A chore a file.
+
+mod needs;
+mod test;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask test     install what the tests need, then check format, lints, docs, tests and dependencies
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test"] => test::run(root()),
+        [] | ["help" | "--help" | "-h"] => say(HELP.trim_end()).map(|()| true),
+        [wrong, ..] => Err(anyhow::anyhow!(
+            "there is no chore `{wrong}` with these arguments; the chores are:\n{HELP}"
+        )),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let told = writeln!(std::io::stderr(), "xtask: {error:#}");
+            if told.is_ok() { ExitCode::FAILURE } else { ExitCode::from(2) }
+        }
+    }
+}
+
+/// The checkout: the folder above this package.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
+}
+
+/// Prints a line at once, so that it stands before what a step prints.
+fn say(line: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    Ok(stdout.flush()?)
+}
