@@ -56,7 +56,7 @@ fn g2_split_items_and_the_escaped_form_give_the_envelopes_of_the_whole_body() {
 
 /// Compact, keys in another order, non-ASCII as `\u….`, slashes as `\/`: as Meta sends it.
 fn escaped(value: &serde_json::Value) -> String {
-    let plain = serde_json::to_string(value).unwrap();
+    let plain = value.to_string();
     let mut out = String::new();
     for c in plain.chars() {
         match c {
@@ -64,7 +64,7 @@ fn escaped(value: &serde_json::Value) -> String {
             c if c.is_ascii() => out.push(c),
             c => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
-                    write!(out, "\\u{unit:04x}").unwrap();
+                    out.push_str(&format!("\\u{unit:04x}"));
                 }
             }
         }

@@ -1,9 +1,4 @@
 //! What the tests of this codec share: bodies, short summaries, and the shared fixtures.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "helpers of tests panic and print where a test would"
-)]
 
 use interline_bridge_api::{Bridge, Normalized};
 use interline_envelope::{Envelope, IdKey, Part, Person, Platform, ReplyTo, Target};
@@ -48,15 +43,12 @@ pub(crate) fn normalize(body: &[u8]) -> Normalized {
 
 /// A body with one change of `field`.
 pub(crate) fn body(field: &str, value: Value) -> Vec<u8> {
-    let value = match value {
-        Value::Object(mut fields) => {
-            fields.entry("metadata").or_insert_with(
-                || json!({"display_phone_number": "15550009999", "phone_number_id": ACCOUNT}),
-            );
-            Value::Object(fields)
-        }
-        other => other,
-    };
+    let mut value = value;
+    if let Some(fields) = value.as_object_mut() {
+        fields.entry("metadata").or_insert_with(
+            || json!({"display_phone_number": "15550009999", "phone_number_id": ACCOUNT}),
+        );
+    }
     serde_json::to_vec(&json!({
         "object": "whatsapp_business_account",
         "entry": [{"id": "102290129340398", "changes": [{"field": field, "value": value}]}],
