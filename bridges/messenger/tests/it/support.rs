@@ -47,6 +47,21 @@ pub(crate) fn envelope(bridge: &dyn Bridge, body: &str) -> Envelope {
     all.envelopes.remove(0)
 }
 
+/// What every file means: its name, where its meaning stands, and its envelopes.
+pub(crate) fn table(
+    bridge: &dyn Bridge,
+    sources: &[(&str, &str)],
+    files: &[(String, Vec<u8>)],
+) -> String {
+    let mut table = String::new();
+    for (name, body) in files {
+        let (_, source) = sources.iter().find(|(start, _)| name.starts_with(start)).unwrap();
+        let meaning = summary(&normalized(bridge, body));
+        writeln!(table, "{name} ({source})\n    {meaning}").unwrap();
+    }
+    table
+}
+
 /// Every envelope of a body in one line each.
 pub(crate) fn summary(normalized: &Normalized) -> String {
     let mut lines: Vec<String> = normalized.envelopes.iter().map(line).collect();

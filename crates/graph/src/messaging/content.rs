@@ -57,7 +57,7 @@ fn quick_reply(raw: &RawValue, title: &str) -> Part {
 
 fn attachments(raw: &RawValue, parts: &mut Vec<Part>) {
     let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(raw.get()) else {
-        parts.push(Part::unsupported("attachments", "they are not an array"));
+        parts.push(Part::unsupported("attachment", "they are not an array"));
         return;
     };
     let has_text = !parts.is_empty();
@@ -67,7 +67,7 @@ fn attachments(raw: &RawValue, parts: &mut Vec<Part>) {
     for (index, item) in items.into_iter().enumerate() {
         if parts.len() + 1 >= PARTS_MAX && index + 1 < total {
             let rest = format!("{} further attachments", total - index);
-            parts.push(Part::unsupported("attachments", rest));
+            parts.push(Part::unsupported("attachment", rest));
             return;
         }
         match serde_json::from_str::<Attachment<'_>>(item.get()) {

@@ -200,7 +200,7 @@ fn new_message_without_text(builder: &Builder<'_, '_>, mid: &str) -> Envelope {
     let mut envelope = builder.envelope(Kind::Message, Some(mid), &["num_edit", "0"]);
     envelope.native_id = native_id(mid);
     let reason = "a new message whose text did not come along; it is to be fetched by its id";
-    envelope.parts.push(Part::unsupported("message_edit", reason));
+    envelope.parts.push(Part::unsupported("message", reason));
     envelope.extra.insert("fetch".to_owned(), Value::from(mid));
     envelope
 }
