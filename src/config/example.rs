@@ -145,3 +145,13 @@ fn every_key_that_the_reader_knows_stands_in_the_example_and_the_reverse() {
     );
     assert!(known.len() > 50, "the walk found {} keys", known.len());
 }
+
+#[test]
+fn the_first_config_of_the_readme_is_one_without_a_warning() {
+    let readme = include_str!("../../README.md");
+    let (_, from) = readme.split_once("```toml\n").unwrap();
+    let (config, _) = from.split_once("```").unwrap();
+    let (config, warnings) = parse(&with_env_secrets(config));
+    assert_eq!(warnings, []);
+    assert_eq!((config.accounts.len(), config.conversations.len()), (2, 1));
+}

@@ -84,7 +84,11 @@ impl Config<SecretRef> {
         path: &Path,
         known_bridges: &[String],
     ) -> Result<(Self, Vec<Finding>), ConfigErrors> {
-        let (config, report) = walk(path, &read(path)?, known_bridges);
+        let (config, mut report) = walk(path, &read(path)?, known_bridges);
+        let nowhere = SecretSource { env: Box::new(|_| None), credentials_directory: None };
+        // What stands in the config itself needs no fetching, so its form is checked.
+        report.secrets.retain(SecretRef::is_inline);
+        check_secrets(&mut report, &nowhere);
         finish(Some(config), report)
     }
 }
@@ -136,11 +140,7 @@ fn tell_syntax_errors(errors: &[toml::de::Error], report: &mut Report) {
 
 /// Fetches every secret that was named, those of a config that cannot be used included, so that all that is missing
 /// is said at once.
-fn fetch_all(
-    config: &Config<SecretRef>,
-    report: &mut Report,
-    source: &SecretSource,
-) -> Option<Config> {
+fn check_secrets(report: &mut Report, source: &SecretSource) {
     for secret in std::mem::take(&mut report.secrets) {
         match secret.fetch(source) {
             Ok(fetched) => {
@@ -151,6 +151,14 @@ fn fetch_all(
             Err(message) => report.mistake(&secret.key, secret.at, message),
         }
     }
+}
+
+fn fetch_all(
+    config: &Config<SecretRef>,
+    report: &mut Report,
+    source: &SecretSource,
+) -> Option<Config> {
+    check_secrets(report, source);
     if !report.findings.is_empty() {
         return None;
     }

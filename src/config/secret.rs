@@ -108,6 +108,11 @@ pub(super) struct Fetched {
 }
 
 impl SecretRef {
+    /// True if the secret stands in the config itself.
+    pub(super) const fn is_inline(&self) -> bool {
+        matches!(self.place, Place::Inline(_))
+    }
+
     /// Fetches the secret and checks its form. `Err` is the message of a finding.
     pub(super) fn fetch(&self, source: &SecretSource) -> Result<Fetched, String> {
         let mut warnings = Vec::new();
@@ -145,7 +150,7 @@ impl SecretRef {
     }
 
     fn check(&self, bytes: &[u8], warnings: &mut Vec<String>) -> Result<Secret, String> {
-        let inline = matches!(self.place, Place::Inline(_));
+        let inline = self.is_inline();
         // A broker's URL is a secret only if it has a password; see there.
         if inline && self.form != Form::BrokerUrl {
             warnings.push(

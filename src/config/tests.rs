@@ -346,6 +346,13 @@ fn a_command_that_needs_no_secret_reads_a_config_whose_secrets_are_not_there() {
     assert_eq!(config.accounts.len(), 1);
     let errors = Config::load(&path, &bridges(), &source()).unwrap_err();
     assert_eq!(errors.findings().len(), 3);
+    std::fs::write(&path, "[broker]\nurls = [\"http://rabbit\"]\n").unwrap();
+    let errors = Config::load_unfetched(&path, &bridges()).unwrap_err();
+    assert_eq!(
+        errors.findings().len(),
+        1,
+        "what stands in the file itself is checked all the same"
+    );
 }
 
 #[test]
