@@ -1,1 +1,241 @@
-//! Being written.
+//! What the daemon remembers: what became of each dispatch, where the copies of a message are, what is held.
+//!
+//! One trait, [`Store`], with methods named for what they mean; [`SqliteStore`] behind it. It knows no bridge and no
+//! broker, and has no clock: times are UTC milliseconds that the caller passes in.
+//!
+//! *Invariant:* protected from the first row (G8). Keys of rows are keyed hashes, values are sealed for their table,
+//! key and schema version; no id, name or text of a person is ever written in clear.
+//! *Invariant:* a method that answered `Ok` is durable.
+
+mod error;
+mod key_file;
+mod rows;
+mod sqlite;
+
+pub use error::StoreError;
+pub use key_file::RootKeyFile;
+pub use rows::{
+    Copy, DispatchRow, DispatchState, HeldBody, HeldLane, HeldRow, HeldStage, Info, Known, NewCopy,
+    NewDispatch, NewParked, Parked, ParkedRow, RequestOutcome, RequestPlan, RequestRow,
+    RequestState, Settings, Settled,
+};
+pub use sqlite::SqliteStore;
+
+use async_trait::async_trait;
+use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted};
+
+/// The daemon's memory. All methods are durable when they answer; all may wait for a place in the writer's queue.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// What is known of a dispatch. `time`: its envelope's, which tells where its row lies.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn dispatch(&self, id: DispatchId, time: i64) -> Result<Option<DispatchRow>, StoreError>;
+
+    /// Writes the plan that a dispatch begins with and resumes with, and the intent of its first request.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written; nothing was.
+    async fn begin(&self, dispatch: NewDispatch, intended_at: i64) -> Result<(), StoreError>;
+
+    /// Writes the intent of request `n`: from now on it may have been sent.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] if the dispatch was never begun.
+    async fn intend(&self, id: DispatchId, time: i64, n: u16, at: i64) -> Result<(), StoreError>;
+
+    /// Writes what became of request `n`, the copies that follow, and the end of the dispatch, in one transaction. A
+    /// request whose marker came back stays sent, whatever a later outcome says.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] if the dispatch was never begun.
+    async fn outcome(
+        &self,
+        id: DispatchId,
+        time: i64,
+        n: u16,
+        outcome: RequestOutcome,
+        copies: Vec<NewCopy>,
+        finish: Option<DispatchState>,
+    ) -> Result<Vec<ParkedRow>, StoreError>;
+
+    /// Ends a dispatch, also one that never began a request.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn finish(
+        &self,
+        id: DispatchId,
+        time: i64,
+        lane: LaneId,
+        state: DispatchState,
+    ) -> Result<(), StoreError>;
+
+    /// Opens a dead dispatch once more: an operator replays it. Its rejected requests count as planned again.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn reopen(&self, id: DispatchId, time: i64) -> Result<(), StoreError>;
+
+    /// A platform gave the marker of a request back: it was sent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn settle(
+        &self,
+        id: DispatchId,
+        n: u16,
+        native_ids: Vec<Redacted<String>>,
+    ) -> Result<Settled, StoreError>;
+
+    /// Writes where copies are; those that are known stay as they are. Says what waited for them.
+    ///
+    /// # Errors
+    /// [`StoreError`] if they cannot be written.
+    async fn record_copies(&self, copies: Vec<NewCopy>) -> Result<Vec<ParkedRow>, StoreError>;
+
+    /// Which envelope a native message is a copy of.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn envelope_of(
+        &self,
+        account: &AccountRef,
+        chat: &Redacted<String>,
+        native_id: &Redacted<String>,
+    ) -> Result<Option<Known>, StoreError>;
+
+    /// The copies of an envelope that a participant has, in the order of its pieces.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn copies_of(
+        &self,
+        envelope: EnvelopeId,
+        participant: &Address,
+    ) -> Result<Vec<Copy>, StoreError>;
+
+    /// Appends to a lane's held rows, in order; a dispatch that the lane already holds is kept once. Answers with the
+    /// rows' numbers.
+    ///
+    /// # Errors
+    /// [`StoreError::HeldFull`] at the bound; nothing was written.
+    async fn hold(
+        &self,
+        stage: HeldStage,
+        lane: LaneId,
+        account: &AccountRef,
+        bodies: Vec<HeldBody>,
+    ) -> Result<Vec<u64>, StoreError>;
+
+    /// The lanes that hold rows, of one account or of all.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn held_lanes(
+        &self,
+        stage: HeldStage,
+        account: Option<&AccountRef>,
+    ) -> Result<Vec<HeldLane>, StoreError>;
+
+    /// The first rows of a lane.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn held_peek(
+        &self,
+        stage: HeldStage,
+        lane: LaneId,
+        max: usize,
+    ) -> Result<Vec<HeldRow>, StoreError>;
+
+    /// Removes a held row.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn held_release(
+        &self,
+        stage: HeldStage,
+        lane: LaneId,
+        seq: u64,
+    ) -> Result<(), StoreError>;
+
+    /// Lets a dependent wait for the message that it is about, unless that is known by now: one transaction, so that
+    /// no copy slips between.
+    ///
+    /// # Errors
+    /// [`StoreError::HeldFull`] at the bound.
+    async fn park_if_absent(&self, parked: NewParked) -> Result<Parked, StoreError>;
+
+    /// Takes out what has waited until `now`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn parked_expired(&self, now: i64) -> Result<Vec<ParkedRow>, StoreError>;
+
+    /// Remembers that a message was taken back before it came.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn bury(
+        &self,
+        account: &AccountRef,
+        chat: &Redacted<String>,
+        native_id: &Redacted<String>,
+        at: i64,
+    ) -> Result<(), StoreError>;
+
+    /// True if a message was taken back before it came.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn is_buried(
+        &self,
+        account: &AccountRef,
+        chat: &Redacted<String>,
+        native_id: &Redacted<String>,
+    ) -> Result<bool, StoreError>;
+
+    /// Notes that an event is being worked on. Says in how many earlier runs it was open and never closed.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn event_opened(&self, key: &[u8; 16]) -> Result<u32, StoreError>;
+
+    /// Forgets events that are done.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn events_closed(&self, keys: Vec<[u8; 16]>) -> Result<(), StoreError>;
+
+    /// Remembers a second id of a participant that an event taught.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn bind(&self, address: &Address, id: &Redacted<String>) -> Result<(), StoreError>;
+
+    /// All second ids.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn bindings(&self) -> Result<Vec<(Address, Redacted<String>)>, StoreError>;
+
+    /// Drops what is older than its retention.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn retain(&self, now: i64) -> Result<(), StoreError>;
+
+    /// Where it lies, its version, its counts.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn info(&self) -> Result<Info, StoreError>;
+
+    /// Ends the writer after everything that was handed to it. Later calls answer [`StoreError::Closed`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the last transaction fails.
+    async fn close(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,97 @@
+//! Where the copies of a message are, looked up from both ends.
+
+use super::memory::{DAY_MS, Kind, day_table, days, make_day};
+use super::parked;
+use super::writer::Db;
+use crate::{Copy, Known, NewCopy, ParkedRow, StoreError};
+use interline_envelope::{AccountRef, Address, EnvelopeId, Redacted};
+use rusqlite::OptionalExtension;
+
+const NATIVE: &str = "copy_native";
+const OWNED: &str = "copy_owned";
+
+/// Writes copies and takes out what waited for them.
+pub(super) fn record(db: &Db, copies: &[NewCopy]) -> Result<Vec<ParkedRow>, StoreError> {
+    let mut released = Vec::new();
+    for copy in copies {
+        let day = copy.at.div_euclid(DAY_MS);
+        make_day(db, Kind::Native, day)?;
+        make_day(db, Kind::Owned, day)?;
+        let key = db.keyed.native(NATIVE, &copy.account, &copy.chat, &copy.native_id);
+        if read::<Known>(db, Kind::Native, NATIVE, &key)?.is_some() {
+            continue;
+        }
+        let known = Known {
+            envelope: copy.envelope,
+            part: copy.part,
+            excerpt: copy.excerpt.clone(),
+            author: copy.author.clone(),
+        };
+        write(db, Kind::Native, NATIVE, day, &key, &known)?;
+        let owned = db.keyed.address(OWNED, copy.envelope.as_bytes(), &copy.participant);
+        let mut list: Vec<Copy> = read(db, Kind::Owned, OWNED, &owned)?.unwrap_or_default();
+        list.push(Copy { native_id: copy.native_id.clone(), part: copy.part });
+        list.sort_by_key(|copy| copy.part);
+        write(db, Kind::Owned, OWNED, day, &owned, &list)?;
+        released.extend(parked::release(db, &copy.account, &copy.chat, &copy.native_id)?);
+    }
+    Ok(released)
+}
+
+pub(super) fn envelope_of(
+    db: &Db,
+    account: &AccountRef,
+    chat: &Redacted<String>,
+    native_id: &Redacted<String>,
+) -> Result<Option<Known>, StoreError> {
+    read(db, Kind::Native, NATIVE, &db.keyed.native(NATIVE, account, chat, native_id))
+}
+
+pub(super) fn copies_of(
+    db: &Db,
+    envelope: EnvelopeId,
+    participant: &Address,
+) -> Result<Vec<Copy>, StoreError> {
+    let key = db.keyed.address(OWNED, envelope.as_bytes(), participant);
+    Ok(read(db, Kind::Owned, OWNED, &key)?.unwrap_or_default())
+}
+
+/// Looks through the days, the newest first: most questions are about today.
+fn read<T: serde::de::DeserializeOwned>(
+    db: &Db,
+    kind: Kind,
+    table: &str,
+    key: &super::keyed::RowKey,
+) -> Result<Option<T>, StoreError> {
+    for day in days(db, kind)? {
+        let sql = format!("SELECT whole, value FROM {} WHERE key = ?1", day_table(kind, day));
+        let row: Option<(Vec<u8>, Vec<u8>)> = db
+            .connection
+            .prepare_cached(&sql)?
+            .query_row([key.number], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        if let Some((whole, value)) = row
+            && whole == key.whole
+        {
+            return Ok(Some(db.keyed.open(table, key.number, &value)?));
+        }
+    }
+    Ok(None)
+}
+
+fn write<T: serde::Serialize>(
+    db: &Db,
+    kind: Kind,
+    table: &str,
+    day: i64,
+    key: &super::keyed::RowKey,
+    value: &T,
+) -> Result<(), StoreError> {
+    let sealed = db.keyed.seal(table, key.number, value)?;
+    let sql = format!(
+        "INSERT OR REPLACE INTO {} (key, whole, value) VALUES (?1, ?2, ?3)",
+        day_table(kind, day)
+    );
+    db.connection.prepare_cached(&sql)?.execute((key.number, key.whole, sealed))?;
+    Ok(())
+}

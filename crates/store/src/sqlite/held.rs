@@ -1,0 +1,141 @@
+//! Lanes' backlogs: rows in order of arrival.
+
+use super::writer::Db;
+use crate::{HeldBody, HeldLane, HeldRow, HeldStage, StoreError};
+use interline_envelope::{AccountRef, DispatchId, LaneId, Platform};
+use rusqlite::OptionalExtension;
+use serde::{Deserialize, Serialize};
+
+const TABLE: &str = "held";
+
+#[derive(Serialize, Deserialize)]
+struct Value {
+    platform: Platform,
+    account: String,
+    #[serde(with = "hex::serde")]
+    body: Vec<u8>,
+    held_at: i64,
+    attempts: u32,
+}
+
+pub(super) fn append(
+    db: &Db,
+    stage: HeldStage,
+    lane: LaneId,
+    account: &AccountRef,
+    bodies: &[HeldBody],
+) -> Result<Vec<u64>, StoreError> {
+    let rows: u64 = db
+        .connection
+        .prepare_cached("SELECT count(*) FROM held")?
+        .query_row([], |row| row.get(0))?;
+    if rows + bodies.len() as u64 > db.settings.held_rows_max {
+        return Err(StoreError::HeldFull { max: db.settings.held_rows_max });
+    }
+    let mut seqs = Vec::with_capacity(bodies.len());
+    for body in bodies {
+        let held: Option<i64> = db
+            .connection
+            .prepare_cached(
+                "SELECT seq FROM held WHERE stage = ?1 AND lane = ?2 AND dispatch = ?3",
+            )?
+            .query_row((stage.number(), lane.as_bytes(), body.dispatch.as_bytes()), |row| {
+                row.get(0)
+            })
+            .optional()?;
+        let seq = match held {
+            Some(seq) => seq,
+            None => insert(db, stage, lane, account, body)?,
+        };
+        seqs.push(u64::try_from(seq).map_err(|_| StoreError::Damaged)?);
+    }
+    Ok(seqs)
+}
+
+fn insert(
+    db: &Db,
+    stage: HeldStage,
+    lane: LaneId,
+    account: &AccountRef,
+    body: &HeldBody,
+) -> Result<i64, StoreError> {
+    // The number is part of the seal, so the row is made first and filled then, within one transaction.
+    db.connection
+        .prepare_cached("INSERT INTO held (stage, lane, dispatch, value) VALUES (?1, ?2, ?3, x'')")?
+        .execute((stage.number(), lane.as_bytes(), body.dispatch.as_bytes()))?;
+    let seq = db.connection.last_insert_rowid();
+    let value = Value {
+        platform: account.platform.clone(),
+        account: account.account.to_string(),
+        body: body.body.clone(),
+        held_at: body.held_at,
+        attempts: body.attempts,
+    };
+    let sealed = db.keyed.seal(TABLE, seq, &value)?;
+    db.connection
+        .prepare_cached("UPDATE held SET value = ?1 WHERE seq = ?2")?
+        .execute((sealed, seq))?;
+    Ok(seq)
+}
+
+/// At most `held_rows_max` rows in all, so reading them at start is bounded.
+pub(super) fn lanes(
+    db: &Db,
+    stage: HeldStage,
+    account: Option<&AccountRef>,
+) -> Result<Vec<HeldLane>, StoreError> {
+    let mut statement = db.connection.prepare_cached(
+        "SELECT lane, count(*), min(seq) FROM held WHERE stage = ?1 GROUP BY lane",
+    )?;
+    let rows = statement.query_map([stage.number()], |row| {
+        Ok((row.get::<_, [u8; 8]>(0)?, row.get::<_, u64>(1)?, row.get::<_, i64>(2)?))
+    })?;
+    let mut lanes = Vec::new();
+    for row in rows {
+        let (lane, rows, first) = row?;
+        let lane = LaneId::from_bytes(lane);
+        // A lane has one target, so its first row tells the account of them all.
+        let of = peek(db, stage, lane, 1)?.pop().map(|row| row.account);
+        debug_assert!(of.is_some(), "row {first} was just counted");
+        if account.is_none() || of.as_ref() == account {
+            lanes.push(HeldLane { lane, rows });
+        }
+    }
+    Ok(lanes)
+}
+
+pub(super) fn peek(
+    db: &Db,
+    stage: HeldStage,
+    lane: LaneId,
+    max: usize,
+) -> Result<Vec<HeldRow>, StoreError> {
+    let mut statement = db.connection.prepare_cached(
+        "SELECT seq, dispatch, value FROM held WHERE stage = ?1 AND lane = ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let max = i64::try_from(max).unwrap_or(i64::MAX);
+    let rows = statement.query_map((stage.number(), lane.as_bytes(), max), |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?, row.get::<_, Vec<u8>>(2)?))
+    })?;
+    rows.map(|row| {
+        let (seq, dispatch, sealed) = row?;
+        let value: Value = db.keyed.open(TABLE, seq, &sealed)?;
+        Ok(HeldRow {
+            seq: u64::try_from(seq).map_err(|_| StoreError::Damaged)?,
+            dispatch: DispatchId::from_bytes(dispatch),
+            account: AccountRef::new(value.platform, &value.account),
+            body: value.body,
+            held_at: value.held_at,
+            attempts: value.attempts,
+        })
+    })
+    .collect()
+}
+
+pub(super) fn release(db: &Db, stage: HeldStage, lane: LaneId, seq: u64) -> Result<(), StoreError> {
+    let seq = i64::try_from(seq).map_err(|_| StoreError::Unknown)?;
+    db.connection
+        .prepare_cached("DELETE FROM held WHERE seq = ?1 AND stage = ?2 AND lane = ?3")?
+        .execute((seq, stage.number(), lane.as_bytes()))?;
+    Ok(())
+}

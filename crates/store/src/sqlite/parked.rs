@@ -1,0 +1,120 @@
+//! Dependents that wait for the message that they are about, and messages that were taken back before they came.
+
+use super::copies;
+use super::writer::Db;
+use crate::{NewParked, Parked, ParkedRow, StoreError};
+use interline_envelope::{AccountRef, DispatchId, Redacted};
+use rusqlite::OptionalExtension;
+use serde::{Deserialize, Serialize};
+
+const TABLE: &str = "parked";
+const TOMBSTONE: &str = "tombstone";
+
+#[derive(Serialize, Deserialize)]
+struct Value {
+    /// The whole hash of what it waits for.
+    #[serde(with = "hex::serde")]
+    target: [u8; 32],
+    #[serde(with = "hex::serde")]
+    body: Vec<u8>,
+}
+
+pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreError> {
+    if let Some(known) = copies::envelope_of(db, &new.account, &new.chat, &new.native_id)? {
+        return Ok(Parked::TargetKnown(known));
+    }
+    let rows: u64 = db
+        .connection
+        .prepare_cached("SELECT count(*) FROM parked")?
+        .query_row([], |row| row.get(0))?;
+    if rows >= db.settings.parked_rows_max {
+        return Err(StoreError::HeldFull { max: db.settings.parked_rows_max });
+    }
+    let target = db.keyed.native(TABLE, &new.account, &new.chat, &new.native_id);
+    let inserted = db
+        .connection
+        .prepare_cached("INSERT OR IGNORE INTO parked (target, until, dispatch, value) VALUES (?1, ?2, ?3, x'')")?
+        .execute((target.number, new.until, new.dispatch.as_bytes()))?;
+    if inserted > 0 {
+        let seq = db.connection.last_insert_rowid();
+        let sealed =
+            db.keyed.seal(TABLE, seq, &Value { target: target.whole, body: new.body.clone() })?;
+        db.connection
+            .prepare_cached("UPDATE parked SET value = ?1 WHERE seq = ?2")?
+            .execute((sealed, seq))?;
+    }
+    Ok(Parked::Waits)
+}
+
+/// Takes out what waits for a message, in order.
+pub(super) fn release(
+    db: &Db,
+    account: &AccountRef,
+    chat: &Redacted<String>,
+    native_id: &Redacted<String>,
+) -> Result<Vec<ParkedRow>, StoreError> {
+    let target = db.keyed.native(TABLE, account, chat, native_id);
+    let rows = read(
+        db,
+        "SELECT seq, dispatch, value FROM parked WHERE target = ?1 ORDER BY seq",
+        target.number,
+    )?;
+    take(db, rows.into_iter().filter(|(_, _, value)| value.target == target.whole))
+}
+
+pub(super) fn take_expired(db: &Db, now: i64) -> Result<Vec<ParkedRow>, StoreError> {
+    let rows =
+        read(db, "SELECT seq, dispatch, value FROM parked WHERE until <= ?1 ORDER BY seq", now)?;
+    take(db, rows.into_iter())
+}
+
+type Row = (i64, DispatchId, Value);
+
+fn read(db: &Db, sql: &str, argument: i64) -> Result<Vec<Row>, StoreError> {
+    let mut statement = db.connection.prepare_cached(sql)?;
+    let rows = statement.query_map([argument], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?, row.get::<_, Vec<u8>>(2)?))
+    })?;
+    rows.map(|row| {
+        let (seq, dispatch, sealed) = row?;
+        Ok((seq, DispatchId::from_bytes(dispatch), db.keyed.open(TABLE, seq, &sealed)?))
+    })
+    .collect()
+}
+
+fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<ParkedRow>, StoreError> {
+    rows.map(|(seq, dispatch, value)| {
+        db.connection.prepare_cached("DELETE FROM parked WHERE seq = ?1")?.execute([seq])?;
+        Ok(ParkedRow { dispatch, body: value.body })
+    })
+    .collect()
+}
+
+pub(super) fn bury(
+    db: &Db,
+    account: &AccountRef,
+    chat: &Redacted<String>,
+    native_id: &Redacted<String>,
+    at: i64,
+) -> Result<(), StoreError> {
+    let key = db.keyed.native(TOMBSTONE, account, chat, native_id);
+    db.connection
+        .prepare_cached("INSERT OR REPLACE INTO tombstone (key, whole, at) VALUES (?1, ?2, ?3)")?
+        .execute((key.number, key.whole, at))?;
+    Ok(())
+}
+
+pub(super) fn is_buried(
+    db: &Db,
+    account: &AccountRef,
+    chat: &Redacted<String>,
+    native_id: &Redacted<String>,
+) -> Result<bool, StoreError> {
+    let key = db.keyed.native(TOMBSTONE, account, chat, native_id);
+    let whole: Option<Vec<u8>> = db
+        .connection
+        .prepare_cached("SELECT whole FROM tombstone WHERE key = ?1")?
+        .query_row([key.number], |row| row.get(0))
+        .optional()?;
+    Ok(whole.is_some_and(|whole| whole == key.whole))
+}

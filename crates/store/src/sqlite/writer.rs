@@ -1,0 +1,148 @@
+//! The thread that owns the connection, and the group commit.
+
+use super::keyed::Keyed;
+use crate::{Settings, StoreError};
+use rusqlite::Connection;
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+use tracing::error;
+
+/// The most operations in one transaction.
+const BATCH_MAX: usize = 2048;
+
+/// What an operation works on.
+pub(super) struct Db {
+    pub(super) connection: Connection,
+    pub(super) keyed: Keyed,
+    pub(super) settings: Settings,
+    /// Which start of the process this is.
+    pub(super) run: i64,
+}
+
+/// Answers a caller once the transaction is durable, or tells it why it is not.
+type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// Runs one operation; what it did is undone if it fails.
+type Operation = Box<dyn FnOnce(&mut Db) -> Answer + Send>;
+
+enum Order {
+    Do(Operation),
+    Close(oneshot::Sender<()>),
+}
+
+/// The callers' end.
+pub(super) struct Writer {
+    orders: mpsc::Sender<Order>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    pub(super) fn start(db: Db, queue_max: usize) -> Result<Self, StoreError> {
+        let (orders, queue) = mpsc::channel(queue_max.max(1));
+        let thread = std::thread::Builder::new()
+            .name("interline-store".to_owned())
+            .spawn(move || serve(db, queue))
+            .map_err(|source| StoreError::Open { path: "the store's thread".into(), source })?;
+        Ok(Self { orders, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs an operation on the thread and waits until it is durable. Waits for a place in the queue first.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Db) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (tell, told) = oneshot::channel();
+        let order: Operation = Box::new(move |db| {
+            let result = in_savepoint(db, operation);
+            Box::new(move |committed| {
+                let result = committed.map_err(StoreError::Commit).and(result);
+                // A caller that went away does not need the answer.
+                drop(tell.send(result));
+            })
+        });
+        self.orders.send(Order::Do(order)).await.map_err(|_| StoreError::Closed)?;
+        told.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        let (tell, told) = oneshot::channel();
+        if self.orders.send(Order::Close(tell)).await.is_err() {
+            return Ok(());
+        }
+        told.await.map_err(|_| StoreError::Closed)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The thread ends when the last sender is gone: it commits what it has and closes the file.
+        let (orphan, _) = mpsc::channel(1);
+        drop(std::mem::replace(&mut self.orders, orphan));
+        let thread = self.thread.get_mut().ok().and_then(Option::take);
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            error!("the store's thread panicked");
+        }
+    }
+}
+
+fn in_savepoint<T>(
+    db: &mut Db,
+    operation: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    execute(db, "SAVEPOINT operation")?;
+    let result = operation(db);
+    if result.is_err() {
+        execute(db, "ROLLBACK TO operation")?;
+    }
+    execute(db, "RELEASE operation")?;
+    result
+}
+
+fn execute(db: &Db, sql: &str) -> Result<(), StoreError> {
+    db.connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
+
+fn serve(mut db: Db, mut queue: mpsc::Receiver<Order>) {
+    let mut batch = Vec::new();
+    let mut closing = None;
+    while closing.is_none() && queue.blocking_recv_many(&mut batch, BATCH_MAX) > 0 {
+        let begun = execute(&db, "BEGIN IMMEDIATE");
+        let mut answers = Vec::with_capacity(batch.len());
+        for order in batch.drain(..) {
+            match order {
+                Order::Do(operation) => answers.push(operation(&mut db)),
+                Order::Close(tell) => closing = Some(tell),
+            }
+        }
+        let committed =
+            begun.and_then(|()| execute(&db, "COMMIT")).map_err(|error| error.to_string());
+        if let Err(error) = &committed {
+            error!(
+                error,
+                "a transaction of the store failed; what it would have written will be tried again"
+            );
+            // If the commit failed the transaction may still be open, and it may also be gone already.
+            drop(execute(&db, "ROLLBACK"));
+        }
+        for answer in answers {
+            answer(committed.clone());
+        }
+    }
+    if let Err(error) = db.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
+        error!(%error, "the store's log could not be folded into its file; the next start does it");
+    }
+    drop(queue);
+    drop(db);
+    if let Some(tell) = closing
+        && tell.send(()).is_err()
+    {
+        error!("nobody waited for the store to close");
+    }
+}

@@ -1,0 +1,433 @@
+//! What the store promises, run over the trait, so that every implementation passes the same tests.
+
+use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
+use interline_store::{
+    DispatchState, HeldBody, HeldStage, NewCopy, NewDispatch, NewParked, Parked, RequestOutcome,
+    RequestPlan, RequestState, Settings, Settled, SqliteStore, Store, StoreError,
+};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const DAY_MS: i64 = 86_400_000;
+
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+fn open(folder: &Path) -> SqliteStore {
+    SqliteStore::open(
+        &folder.join("interline.db"),
+        &RootKey::published_test_key(),
+        &Settings::default(),
+    )
+    .unwrap()
+}
+
+fn dispatch_id(n: u8) -> DispatchId {
+    DispatchId::from_bytes([n; 16])
+}
+
+fn lane() -> LaneId {
+    LaneId::from_bytes([7; 8])
+}
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+fn account() -> AccountRef {
+    address("whatsapp/1065/1").account
+}
+
+fn new_dispatch(n: u8, requests: usize) -> NewDispatch {
+    let plans =
+        (0..requests).map(|n| RequestPlan { body: format!("plan {n}").into_bytes() }).collect();
+    NewDispatch { id: dispatch_id(n), time: now(), plans }
+}
+
+fn copy(native_id: &str, to: &str, part: u16) -> NewCopy {
+    let participant = address(to);
+    NewCopy {
+        account: participant.account.clone(),
+        chat: participant.user.clone(),
+        native_id: native_id.into(),
+        envelope: EnvelopeId::from_bytes([3; 16]),
+        participant,
+        part,
+        excerpt: Some("hello".into()),
+        author: Some("Alice".into()),
+        at: now(),
+    }
+}
+
+fn sent(native_id: &str) -> RequestOutcome {
+    RequestOutcome::Sent { native_ids: vec![native_id.into()] }
+}
+
+#[tokio::test]
+async fn g5_a_dispatch_resumes_after_a_restart_with_the_plan_it_began_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = new_dispatch(1, 3);
+    let store = open(folder.path());
+    store.begin(new.clone(), 10).await.unwrap();
+    store.outcome(new.id, new.time, 0, sent("n0"), vec![], None).await.unwrap();
+    store.intend(new.id, new.time, 1, 20).await.unwrap();
+    drop(store);
+    let row = open(folder.path()).dispatch(new.id, new.time).await.unwrap().unwrap();
+    assert_eq!(row.state, DispatchState::Open);
+    let states: Vec<_> = row.requests.iter().map(|request| request.state.clone()).collect();
+    assert_eq!(
+        states,
+        [
+            RequestState::Sent { native_ids: vec!["n0".into()] },
+            RequestState::Intended { at: 20 },
+            RequestState::Planned
+        ]
+    );
+    assert_eq!(row.requests[2].plan, b"plan 2");
+}
+
+#[tokio::test]
+async fn g2_what_is_done_stays_known_as_done_and_forgets_its_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let new = new_dispatch(1, 1);
+    assert_eq!(store.dispatch(new.id, new.time).await.unwrap(), None);
+    store.begin(new.clone(), 10).await.unwrap();
+    store.outcome(new.id, new.time, 0, sent("n"), vec![], Some(DispatchState::Done)).await.unwrap();
+    let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
+    assert_eq!((row.state, row.requests.len()), (DispatchState::Done, 0));
+}
+
+#[tokio::test]
+async fn g5_a_marker_that_came_back_wins_over_a_later_not_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let new = new_dispatch(1, 1);
+    store.begin(new.clone(), 10).await.unwrap();
+    assert_eq!(store.settle(new.id, 0, vec!["n".into()]).await.unwrap(), Settled::Recorded);
+    assert_eq!(store.settle(new.id, 0, vec!["n".into()]).await.unwrap(), Settled::AlreadyKnown);
+    store.outcome(new.id, new.time, 0, RequestOutcome::NotSent, vec![], None).await.unwrap();
+    let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
+    assert_eq!(row.requests[0].state, RequestState::Sent { native_ids: vec!["n".into()] });
+    assert_eq!(store.settle(dispatch_id(9), 0, vec![]).await.unwrap(), Settled::Unknown);
+}
+
+#[tokio::test]
+async fn a_dead_dispatch_opens_again_for_a_replay_and_what_was_sent_stays_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let new = new_dispatch(1, 2);
+    store.begin(new.clone(), 10).await.unwrap();
+    store.outcome(new.id, new.time, 0, sent("n0"), vec![], None).await.unwrap();
+    store.outcome(new.id, new.time, 1, RequestOutcome::Rejected, vec![], None).await.unwrap();
+    store.finish(new.id, new.time, lane(), DispatchState::Dead).await.unwrap();
+    store.reopen(new.id, new.time).await.unwrap();
+    let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
+    assert_eq!(row.state, DispatchState::Open);
+    assert!(matches!(row.requests[0].state, RequestState::Sent { .. }));
+    assert_eq!(row.requests[1].state, RequestState::Planned);
+    // One that died before it had a plan is planned anew.
+    store.finish(dispatch_id(2), new.time, lane(), DispatchState::Dead).await.unwrap();
+    store.reopen(dispatch_id(2), new.time).await.unwrap();
+    assert_eq!(store.dispatch(dispatch_id(2), new.time).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_dispatch_with_a_wrong_clock_is_found_again_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for (n, time) in [(1, 0), (2, now() + 400 * DAY_MS), (3, now() - 30 * DAY_MS), (4, -5)] {
+        let new = NewDispatch { id: dispatch_id(n), time, plans: vec![] };
+        store.begin(new, 1).await.unwrap();
+        assert!(store.dispatch(dispatch_id(n), time).await.unwrap().is_some(), "{time}");
+    }
+    store.retain(now()).await.unwrap();
+    assert!(store.dispatch(dispatch_id(1), 0).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn copies_are_found_from_both_ends_in_the_order_of_their_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let bob = "instagram/17/1700";
+    store
+        .record_copies(vec![
+            copy("b1", bob, 1),
+            copy("b0", bob, 0),
+            copy("a", "whatsapp/1065/1555", 0),
+        ])
+        .await
+        .unwrap();
+    // Recording again changes nothing.
+    store.record_copies(vec![copy("b1", bob, 1)]).await.unwrap();
+    let known = store
+        .envelope_of(&address(bob).account, &"1700".into(), &"b1".into())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((known.envelope, known.part), (EnvelopeId::from_bytes([3; 16]), 1));
+    assert_eq!(known.excerpt, Some("hello".into()));
+    let natives: Vec<_> = store
+        .copies_of(known.envelope, &address(bob))
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|copy| copy.native_id.into_exposed())
+        .collect();
+    assert_eq!(natives, ["b0", "b1"]);
+    assert_eq!(store.envelope_of(&account(), &"1700".into(), &"b1".into()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn old_days_are_dropped_and_younger_ones_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (old, young) = (now() - 40 * DAY_MS, now() - 20 * DAY_MS);
+    store
+        .record_copies(vec![NewCopy { at: old, ..copy("old", "instagram/17/1", 0) }])
+        .await
+        .unwrap();
+    store
+        .record_copies(vec![NewCopy { at: young, ..copy("young", "instagram/17/2", 0) }])
+        .await
+        .unwrap();
+    store.retain(now()).await.unwrap();
+    let account = address("instagram/17/1").account;
+    assert_eq!(store.envelope_of(&account, &"1".into(), &"old".into()).await.unwrap(), None);
+    assert!(store.envelope_of(&account, &"2".into(), &"young".into()).await.unwrap().is_some());
+}
+
+fn body(n: u8) -> HeldBody {
+    HeldBody { dispatch: dispatch_id(n), body: vec![n; 20], held_at: 5, attempts: 2 }
+}
+
+#[tokio::test]
+async fn g3_held_rows_keep_their_order_over_a_restart_and_each_dispatch_is_held_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.hold(HeldStage::Deliver, lane(), &account(), vec![body(1), body(2)]).await.unwrap();
+    let seqs =
+        store.hold(HeldStage::Deliver, lane(), &account(), vec![body(2), body(3)]).await.unwrap();
+    store.hold(HeldStage::Relay, lane(), &account(), vec![body(9)]).await.unwrap();
+    drop(store);
+    let store = open(folder.path());
+    let rows = store.held_peek(HeldStage::Deliver, lane(), 10).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.dispatch).collect::<Vec<_>>(), [1, 2, 3].map(dispatch_id));
+    assert_eq!(rows[1].seq, seqs[0]);
+    assert_eq!((rows[0].held_at, rows[0].attempts, rows[0].account.clone()), (5, 2, account()));
+    let lanes = store.held_lanes(HeldStage::Deliver, Some(&account())).await.unwrap();
+    assert_eq!((lanes.len(), lanes[0].rows), (1, 3));
+    assert!(
+        store
+            .held_lanes(HeldStage::Deliver, Some(&address("instagram/1/1").account))
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    store.held_release(HeldStage::Deliver, lane(), rows[0].seq).await.unwrap();
+    assert_eq!(
+        store.held_peek(HeldStage::Deliver, lane(), 1).await.unwrap()[0].dispatch,
+        dispatch_id(2)
+    );
+}
+
+#[tokio::test]
+async fn g9_held_rows_are_bounded_and_a_refused_batch_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { held_rows_max: 3, ..Settings::default() };
+    let path = folder.path().join("s.db");
+    let store = SqliteStore::open(&path, &RootKey::published_test_key(), &settings).unwrap();
+    store.hold(HeldStage::Deliver, lane(), &account(), vec![body(1), body(2)]).await.unwrap();
+    let full = store.hold(HeldStage::Deliver, lane(), &account(), vec![body(3), body(4)]).await;
+    assert!(matches!(full, Err(StoreError::HeldFull { max: 3 })));
+    assert_eq!(store.info().await.unwrap().held_rows, 2);
+}
+
+#[tokio::test]
+async fn a_dependent_waits_for_its_target_and_is_released_with_the_copy() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let target = copy("n", "instagram/17/1700", 0);
+    let parked = |n| NewParked {
+        account: target.account.clone(),
+        chat: target.chat.clone(),
+        native_id: target.native_id.clone(),
+        dispatch: dispatch_id(n),
+        body: vec![n],
+        until: 100,
+    };
+    assert_eq!(store.park_if_absent(parked(1)).await.unwrap(), Parked::Waits);
+    assert_eq!(store.park_if_absent(parked(2)).await.unwrap(), Parked::Waits);
+    let released = store.record_copies(vec![target.clone()]).await.unwrap();
+    assert_eq!(released.iter().map(|row| row.body.clone()).collect::<Vec<_>>(), [[1], [2]]);
+    assert!(matches!(store.park_if_absent(parked(3)).await.unwrap(), Parked::TargetKnown(_)));
+    let other = NewParked { native_id: "never".into(), ..parked(4) };
+    store.park_if_absent(other).await.unwrap();
+    assert!(store.parked_expired(99).await.unwrap().is_empty());
+    assert_eq!(store.parked_expired(100).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_message_that_was_taken_back_before_it_came_stays_buried() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (chat, native): (Redacted<String>, Redacted<String>) = ("1".into(), "n".into());
+    assert!(!store.is_buried(&account(), &chat, &native).await.unwrap());
+    store.bury(&account(), &chat, &native, now()).await.unwrap();
+    assert!(store.is_buried(&account(), &chat, &native).await.unwrap());
+}
+
+#[tokio::test]
+async fn g10_an_event_that_stays_open_is_counted_once_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    for run in 0..4 {
+        let store = open(folder.path());
+        assert_eq!(store.event_opened(&[1; 16]).await.unwrap(), run);
+        assert_eq!(
+            store.event_opened(&[1; 16]).await.unwrap(),
+            run,
+            "twice in one run counts once"
+        );
+        store.event_opened(&[2; 16]).await.unwrap();
+        store.events_closed(vec![[2; 16]]).await.unwrap();
+    }
+    assert_eq!(open(folder.path()).event_opened(&[2; 16]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn second_ids_of_people_are_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let alice = address("whatsapp/1065/15550001111");
+    open(folder.path()).bind(&alice, &"US.1349".into()).await.unwrap();
+    assert_eq!(open(folder.path()).bindings().await.unwrap(), [(alice, "US.1349".into())]);
+}
+
+#[tokio::test]
+async fn a_store_is_locked_to_one_process_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = open(folder.path());
+    let path = folder.path().join("interline.db");
+    let error =
+        SqliteStore::open(&path, &RootKey::published_test_key(), &Settings::default()).unwrap_err();
+    assert!(error.to_string().contains("in use by another interline"), "{error}");
+}
+
+#[tokio::test]
+async fn another_root_key_is_refused_before_anything_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let path = folder.path().join("interline.db");
+    let other = RootKey::from_bytes(&[9; 32]).unwrap();
+    let error = SqliteStore::open(&path, &other, &Settings::default()).unwrap_err();
+    assert!(matches!(error, StoreError::WrongKey { .. }) && error.is_config());
+    assert!(matches!(SqliteStore::inspect(&path, &other), Err(StoreError::WrongKey { .. })));
+    assert_eq!(
+        SqliteStore::inspect(&path, &RootKey::published_test_key()).unwrap().schema_version,
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_store_of_a_later_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let path = folder.path().join("interline.db");
+    rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    let error =
+        SqliteStore::open(&path, &RootKey::published_test_key(), &Settings::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 1, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_operation_that_fails_does_not_fail_its_neighbours() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let time = now();
+    let (good, bad) = tokio::join!(
+        store.finish(dispatch_id(1), time, lane(), DispatchState::Done),
+        store.intend(dispatch_id(2), time, 0, 1)
+    );
+    good.unwrap();
+    assert!(matches!(bad, Err(StoreError::Unknown)));
+    assert!(store.dispatch(dispatch_id(1), time).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_closed_store_answers_that_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.close().await.unwrap();
+    assert!(matches!(store.bindings().await, Err(StoreError::Closed)));
+    store.close().await.unwrap();
+}
+
+/// Runs in a child process: writes until it is killed, printing what was acknowledged.
+#[tokio::test]
+async fn g5_what_the_store_acknowledged_survives_sigkill() {
+    use std::io::{BufRead, BufReader, Write};
+    if let Ok(folder) = std::env::var("INTERLINE_STORE_CRASH_CHILD") {
+        let store = open(Path::new(&folder));
+        for n in 0..=u8::MAX {
+            for round in 0..200_u8 {
+                let mut id = [n; 16];
+                id[15] = round;
+                let new =
+                    NewDispatch { id: DispatchId::from_bytes(id), time: now(), plans: vec![] };
+                store.begin(new.clone(), 1).await.unwrap();
+                let mut out = std::io::stdout().lock();
+                writeln!(out, "acked {} {}", new.id, new.time).unwrap();
+                out.flush().unwrap();
+            }
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "g5_what_the_store_acknowledged_survives_sigkill", "--nocapture"])
+        .env("INTERLINE_STORE_CRASH_CHILD", folder.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut acked = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let line = line.unwrap();
+        // The first line of the harness may share a line with the first of ours.
+        if let Some((_, rest)) = line.split_once("acked ") {
+            let (id, time) = rest.split_once(' ').unwrap();
+            acked.push((DispatchId::parse(id).unwrap(), time.parse::<i64>().unwrap()));
+        }
+        if acked.len() == 300 {
+            child.kill().unwrap();
+            break;
+        }
+    }
+    child.wait().unwrap();
+    assert_eq!(acked.len(), 300);
+    let store = open(folder.path());
+    for (id, time) in acked {
+        assert!(
+            store.dispatch(id, time).await.unwrap().is_some(),
+            "{id} was acknowledged and is gone"
+        );
+    }
+}
+
+#[tokio::test]
+async fn many_callers_share_one_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(open(folder.path()));
+    let mut callers = tokio::task::JoinSet::new();
+    for n in 0..=u8::MAX {
+        let store = store.clone();
+        callers.spawn(async move { store.begin(new_dispatch(n, 1), 1).await });
+    }
+    let done = tokio::time::timeout(Duration::from_secs(60), async {
+        while let Some(result) = callers.join_next().await {
+            result.unwrap().unwrap();
+        }
+    });
+    done.await.unwrap();
+    assert!(store.dispatch(dispatch_id(200), now()).await.unwrap().is_some());
+}
