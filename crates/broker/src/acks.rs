@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::errors::{LostReason, Role};
 use crate::ledger::{AckFrame, Ledger};
-use crate::link::{RPC_TIMEOUT, Shared};
+use crate::link::{Shared, close_channel};
 use crate::message::DeliveryTag;
 
 /// Where acks are noted.
@@ -102,7 +102,7 @@ impl Acker {
         }
     }
 
-    /// How many deliveries are neither acked nor returned to the queue.
+    /// How many deliveries were given out by the consumer and not yet handed to [`Acker::ack`].
     #[must_use]
     pub fn open_count(&self) -> u64 {
         self.desk.state().ledger.open_count()
@@ -140,15 +140,7 @@ pub(crate) async fn run(
         }
         desk.written.send_replace(noted_count);
     }
-    if !shared.lost.is_cancelled() {
-        let closing = tokio::time::timeout(RPC_TIMEOUT, channel.close(200, "done".into()));
-        tokio::select! {
-            () = shared.lost.cancelled() => {}
-            closed = closing => if !matches!(closed, Ok(Ok(()))) {
-                tracing::debug!("a consumer's channel was closed already, or its closing got no answer");
-            }
-        }
-    }
+    close_channel(&channel, &shared).await;
     drop(keep_alive);
     desk.done.cancel();
 }

@@ -1,19 +1,32 @@
 //! Looks into a queue without consuming it: what `interline dead` needs.
 //!
-//! Invariant: a message leaves a queue here only by [`Taken::remove`] or [`Link::purge`]. All else that is fetched
-//! returns to its place when the throw-away channel closes.
+//! Invariant: a message leaves a queue here only by [`Browser::remove`], [`Taken::remove`] or [`Link::purge`]. All else
+//! that is fetched returns to the queue when the throw-away channel closes.
+//!
+//! A quorum queue puts what a consumer returns behind what was returned before, and not into its old place. So this
+//! fetches with one consumer and not with `basic.get`, which counts as a consumer of its own each time, and always
+//! fetches [`WINDOW`] messages, so that all that was ever returned here returns together, in order.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use lapin::Channel;
-use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions, QueuePurgeOptions};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions, QueuePurgeOptions,
+};
 use lapin::types::{FieldTable, ShortString};
 
+use crate::consumer::next_generation;
 use crate::errors::{LinkError, Role};
 use crate::link::{Link, Shared, name_missing_queue};
-use crate::message::{Delivery, SHORT_STRING_BYTES_MAX};
-use std::sync::Arc;
+use crate::message::{Delivery, DeliveryTag, SHORT_STRING_BYTES_MAX};
 
-/// The tags of browsed messages belong to no consumer; no acker takes them.
-const NO_GENERATION: u64 = 0;
+/// How many messages a look fetches, whatever it was asked for.
+const WINDOW: u16 = 1000;
+/// A queue from which nothing comes for this long is taken to be at its end. What an earlier look returned is back a
+/// few milliseconds after its channel closed.
+const BROWSE_IDLE_MAX: Duration = Duration::from_millis(500);
 
 /// How full a queue is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,13 +37,63 @@ pub struct QueueDepth {
     pub consumers: u32,
 }
 
-/// One message, held until it is removed; dropped, it returns to its place in the queue.
+/// Walks through a queue from its front. What it yields stays in the queue unless it is removed, and is hidden from
+/// others until the browser is closed or dropped.
+#[derive(Debug)]
+pub struct Browser {
+    // Closed by hand before the consumer goes, or by the drop of both.
+    channel: Channel,
+    stream: lapin::Consumer,
+    generation: u64,
+    shared: Arc<Shared>,
+}
+
+impl Browser {
+    /// The next message; `None` at the end of the queue, or when 1000 messages are out that were not removed. At the
+    /// end it takes half a second to be sure.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// [`LinkError`].
+    pub async fn next(&mut self) -> Result<Option<Delivery>, LinkError> {
+        let Ok(next) = tokio::time::timeout(BROWSE_IDLE_MAX, self.stream.next()).await else {
+            return Ok(None);
+        };
+        let next = async { next.transpose() };
+        let delivery = self.shared.ask(Role::Consume, || "read a message".to_owned(), next).await?;
+        Ok(delivery.map(|delivery| Delivery::from_amqp(delivery, self.generation)))
+    }
+
+    /// Removes a message that this browser yielded from the queue. To move a message, publish it first and remove it
+    /// after the confirm. Certain once [`Browser::close`] has succeeded.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the message may then be in the queue still.
+    pub async fn remove(&mut self, tag: DeliveryTag) -> Result<(), LinkError> {
+        if tag.generation != self.generation {
+            return Ok(());
+        }
+        let ack = self.channel.basic_ack(tag.number, BasicAckOptions::default());
+        self.shared.ask(Role::Consume, || "remove a message".to_owned(), ack).await
+    }
+
+    /// Gives back what was not removed. The queue shows it again a few milliseconds later.
+    ///
+    /// # Errors
+    /// [`LinkError`]; the messages are back all the same, as soon as the broker notices the loss.
+    pub async fn close(self) -> Result<(), LinkError> {
+        let close = self.channel.close(200, "done".into());
+        self.shared.ask(Role::Consume, || "close a channel".to_owned(), close).await
+    }
+}
+
+/// One message, held until it is removed; dropped, it returns to the queue.
 #[derive(Debug)]
 pub struct Taken {
     /// The message.
     pub delivery: Delivery,
-    channel: Channel,
-    shared: Arc<Shared>,
+    browser: Browser,
 }
 
 impl Taken {
@@ -38,21 +101,18 @@ impl Taken {
     ///
     /// # Errors
     /// [`LinkError`]; the message may then be in the queue still.
-    pub async fn remove(self) -> Result<(), LinkError> {
-        let action = || "remove a message".to_owned();
-        let ack = self.channel.basic_ack(self.delivery.tag.number, BasicAckOptions::default());
-        self.shared.ask(Role::Consume, action, ack).await?;
-        // The answer to the close is the proof that the ack before it was taken.
-        self.shared.ask(Role::Consume, action, self.channel.close(200, "done".into())).await
+    pub async fn remove(mut self) -> Result<(), LinkError> {
+        self.browser.remove(self.delivery.tag).await?;
+        // The answer to the close is the proof that the ack before it was read.
+        self.browser.close().await
     }
 
-    /// Puts the message back into its place, and waits until it is there.
+    /// Gives the message back.
     ///
     /// # Errors
     /// [`LinkError`]; the message is back all the same, as soon as the broker notices the loss.
     pub async fn put_back(self) -> Result<(), LinkError> {
-        let close = self.channel.close(200, "done".into());
-        self.shared.ask(Role::Consume, || "put a message back".to_owned(), close).await
+        self.browser.close().await
     }
 }
 
@@ -76,42 +136,61 @@ impl Link {
         Ok(QueueDepth { messages: declared.message_count(), consumers: declared.consumer_count() })
     }
 
-    /// Copies of the first `max` ready messages of `queue`, in order; all stay in the queue. Each look counts as a
-    /// delivery (`redelivered`, delivery count). Not for queues with a single active consumer, which refuse it.
+    /// Starts to walk through `queue`, which should have no single active consumer: behind one, nothing comes. Each
+    /// look counts as a delivery (`redelivered`, delivery count).
+    ///
+    /// # Errors
+    /// [`LinkError::NoSuchQueue`], or another [`LinkError`].
+    pub async fn browse(&self, queue: &str) -> Result<Browser, LinkError> {
+        let name = known_length(queue)?;
+        let channel = self.channel(Role::Consume).await?;
+        let qos = channel.basic_qos(WINDOW, BasicQosOptions::default());
+        self.shared.ask(Role::Consume, || "set the prefetch".to_owned(), qos).await?;
+        let options = BasicConsumeOptions::default();
+        let consume =
+            channel.basic_consume(name, ShortString::default(), options, FieldTable::default());
+        let stream = self
+            .shared
+            .ask(Role::Consume, || format!("browse {queue}"), consume)
+            .await
+            .map_err(|error| name_missing_queue(error, queue))?;
+        Ok(Browser {
+            channel,
+            stream,
+            generation: next_generation(),
+            shared: Arc::clone(&self.shared),
+        })
+    }
+
+    /// Copies of the first `max` ready messages of `queue` (at most 1000), in order; all stay in the queue.
     ///
     /// # Errors
     /// [`LinkError::NoSuchQueue`], or another [`LinkError`].
     pub async fn peek(&self, queue: &str, max: usize) -> Result<Vec<Delivery>, LinkError> {
-        let channel = self.channel(Role::Consume).await?;
+        let mut browser = self.browse(queue).await?;
         let mut copies = Vec::new();
         while copies.len() < max
-            && let Some(delivery) = self.get(&channel, queue).await?
+            && let Some(delivery) = browser.next().await?
         {
             copies.push(delivery);
         }
-        self.end(channel).await?;
+        browser.close().await?;
         Ok(copies)
     }
 
-    /// Takes the first ready message of `queue` whose id is `message_id`, looking at `scan_max` messages at most. All
-    /// others that were looked at return to the queue when the message is removed, put back or dropped.
+    /// Takes the message with this id out of the first 1000 ready ones of `queue`. The others that were looked at
+    /// return to the queue when it is removed, put back or dropped.
     ///
     /// # Errors
     /// [`LinkError::NoSuchQueue`], or another [`LinkError`].
-    pub async fn take(
-        &self,
-        queue: &str,
-        message_id: &str,
-        scan_max: usize,
-    ) -> Result<Option<Taken>, LinkError> {
-        let channel = self.channel(Role::Consume).await?;
-        for _ in 0..scan_max {
-            let Some(delivery) = self.get(&channel, queue).await? else { break };
+    pub async fn take(&self, queue: &str, message_id: &str) -> Result<Option<Taken>, LinkError> {
+        let mut browser = self.browse(queue).await?;
+        while let Some(delivery) = browser.next().await? {
             if delivery.properties.message_id.as_deref() == Some(message_id) {
-                return Ok(Some(Taken { delivery, channel, shared: Arc::clone(&self.shared) }));
+                return Ok(Some(Taken { delivery, browser }));
             }
         }
-        self.end(channel).await?;
+        browser.close().await?;
         Ok(None)
     }
 
@@ -130,16 +209,6 @@ impl Link {
             .map_err(|error| name_missing_queue(error, queue))?;
         self.end(channel).await?;
         Ok(count)
-    }
-
-    async fn get(&self, channel: &Channel, queue: &str) -> Result<Option<Delivery>, LinkError> {
-        let get = channel.basic_get(known_length(queue)?, BasicGetOptions::default());
-        let message = self
-            .shared
-            .ask(Role::Consume, || format!("get a message of {queue}"), get)
-            .await
-            .map_err(|error| name_missing_queue(error, queue))?;
-        Ok(message.map(|message| Delivery::from_amqp(message.delivery, NO_GENERATION)))
     }
 
     async fn end(&self, channel: Channel) -> Result<(), LinkError> {

@@ -17,8 +17,15 @@ use crate::message::{Delivery, SHORT_STRING_BYTES_MAX};
 /// Numbers consumers, so that a tag of a lost one is never acked on its successor's channel.
 static GENERATIONS: AtomicU64 = AtomicU64::new(1);
 
+pub(crate) fn next_generation() -> u64 {
+    GENERATIONS.fetch_add(1, Ordering::Relaxed)
+}
+
 /// One queue's deliveries. Dropping it writes the acks handed over so far and closes the channel; what was not acked
-/// returns to the queue, in its old place.
+/// returns to the queue, before all that was not yet delivered.
+///
+/// A quorum queue puts what returns behind what returned before. So order is kept across any number of losses only if
+/// each successor takes all that returned: its prefetch must not be smaller than that of its predecessor.
 #[derive(Debug)]
 pub struct Consumer {
     stream: lapin::Consumer,
@@ -48,7 +55,7 @@ impl Link {
         if queue.len() > SHORT_STRING_BYTES_MAX {
             return Err(LinkError::NoSuchQueue { queue: queue.to_owned() });
         }
-        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        let generation = next_generation();
         let channel = self.channel(Role::Consume).await?;
         let qos = channel.basic_qos(prefetch_count.max(1), BasicQosOptions::default());
         self.shared.ask(Role::Consume, || "set the prefetch".to_owned(), qos).await?;
@@ -162,8 +169,11 @@ impl Consumer {
         }
     }
 
-    /// Writes the acks handed over so far and closes the channel. What was not acked is back in the queue when this
-    /// returns, and the next consumer starts with it.
+    /// Writes the acks handed over so far and closes the channel. What was not acked is back in the queue a few
+    /// milliseconds later, and the next consumer starts with it.
+    ///
+    /// RabbitMQ holds back acks of a channel that has more than 32 in the works at a quorum queue, and forgets them
+    /// when the channel closes: some of many acks that were written just before may come again.
     pub async fn close(self) {
         let done: CancellationToken = self.desk.done.clone();
         drop(self);

@@ -66,9 +66,10 @@ impl Ledger {
         frames
     }
 
-    /// Delivered, and not yet acked.
+    /// Delivered, and not yet settled.
     pub(crate) fn open_count(&self) -> u64 {
-        self.delivered_max - self.written_up_to - self.written_beyond.len() as u64
+        let beyond = self.written_beyond.len() + self.settled.len();
+        self.delivered_max - self.written_up_to - beyond as u64
     }
 }
 

@@ -29,7 +29,7 @@ pub mod topology;
 mod urls;
 
 pub use acks::Acker;
-pub use browse::{QueueDepth, Taken};
+pub use browse::{Browser, QueueDepth, Taken};
 pub use connect::{ConnectConfig, connect};
 pub use consumer::Consumer;
 pub use declare::{DeclareReport, DeclaredQueue, QueueKind};

@@ -186,6 +186,11 @@ impl Link {
                     self.publish.close(CODE_OK, "done".into()),
                     self.consume.close(CODE_OK, "done".into()),
                 );
+                for (role, closed) in [(Role::Publish, &publish), (Role::Consume, &consume)] {
+                    if let Err(error) = closed {
+                        tracing::debug!(%role, %error, "a connection did not close cleanly");
+                    }
+                }
                 publish.is_ok() && consume.is_ok()
             };
             let remaining = deadline.saturating_sub(started.elapsed());
@@ -200,6 +205,19 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.shared.lose(LostReason::Closed);
         self.shared.tasks.close();
+    }
+}
+
+/// Closes a task's channel, unless the link is lost: the client would close a dropped channel too, but at a time of its
+/// own, which may fall into the closing of the connection and spoil that.
+pub(crate) async fn close_channel(channel: &Channel, shared: &Shared) {
+    let closing = tokio::time::timeout(RPC_TIMEOUT, channel.close(CODE_OK, "done".into()));
+    tokio::select! {
+        biased;
+        () = shared.lost.cancelled() => {}
+        closed = closing => if !matches!(closed, Ok(Ok(()))) {
+            tracing::debug!("a channel was closed already, or its closing got no answer");
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::errors::{LinkError, LostReason, PublishError, Role};
-use crate::link::{Link, Shared};
+use crate::link::{Link, Shared, close_channel};
 use crate::message::OutMessage;
 use crate::returns::{Fate, Identity, Returns};
 
@@ -201,6 +201,7 @@ impl Task {
                 .answer(Err(PublishError::Closed(self.shared.reason())));
         }
         self.abandon();
+        close_channel(&channel, &self.shared).await;
     }
 
     fn note(&mut self, number: u64, job: Job) -> OutMessage {
