@@ -102,7 +102,7 @@ mod tests {
         assert!(inbound.starts_with("wamid.HBgLMTU1NTAwMDExMTEVAgASGBQzQ"), "{inbound}");
         assert!(inbound.ends_with("A="), "{inbound}");
         let outbound = ids.wamid("15550001111", Origin::Account);
-        assert!(outbound.starts_with("wamid.HBgLMTU1NTAwMDExMTEVAgARGBI"), "{outbound}");
+        assert!(outbound.starts_with("wamid.HBgLMTU1NTAwMDExMTEVAgARGB"), "{outbound}");
         assert_eq!(phone_in_wamid(&outbound).as_deref(), Some("15550001111"));
         assert_eq!(phone_in_wamid("wamid.!!"), None);
     }

@@ -125,14 +125,13 @@ impl Poster {
         let mut open = JoinSet::new();
         let mut before: Vec<Update> = Vec::new();
         loop {
-            let delivery = self.hub.settings().delivery;
-            while open.len() >= delivery.in_flight_max.max(1) {
+            while open.len() >= self.hub.settings().delivery.in_flight_max.max(1) {
                 if open.join_next().await.is_none() {
                     break;
                 }
             }
-            let batch = self.next_batch(delivery).await;
-            let copies = self.copies(&batch, &before, delivery);
+            let batch = self.next_batch().await;
+            let copies = copies(&batch, &before, self.hub.settings().delivery);
             before.clone_from(&batch);
             let poster = Arc::clone(&self);
             open.spawn(async move { poster.deliver(batch, copies).await });
@@ -140,10 +139,12 @@ impl Poster {
     }
 
     /// Waits for updates and a URL, and takes as many as one POST may carry.
-    async fn next_batch(&self, delivery: Delivery) -> Vec<Update> {
-        let max = delivery.batch_max.clamp(1, BATCH_MAX);
+    async fn next_batch(&self) -> Vec<Update> {
         let mut linger_until = None;
         loop {
+            // Read anew each time: a test changes the settings while this waits.
+            let delivery = self.hub.settings().delivery;
+            let max = delivery.batch_max.clamp(1, BATCH_MAX);
             {
                 let mut queue = self.outbox.queue();
                 let full = queue.len() >= max;
@@ -166,21 +167,6 @@ impl Poster {
                 }
             }
         }
-    }
-
-    /// The further POSTs that repeat `batch`, each a list of updates.
-    fn copies(&self, batch: &[Update], before: &[Update], delivery: Delivery) -> Vec<Vec<Update>> {
-        let mut copies = Vec::new();
-        for _ in 1..delivery.copies.max(1) {
-            if !delivery.rebatch {
-                copies.push(batch.to_vec());
-            } else if batch.len() > 1 {
-                copies.extend(batch.iter().map(|update| vec![update.clone()]));
-            } else {
-                copies.push(before.iter().chain(batch).cloned().collect());
-            }
-        }
-        copies
     }
 
     async fn deliver(&self, batch: Vec<Update>, copies: Vec<Vec<Update>>) {
@@ -262,8 +248,25 @@ impl Poster {
                 add(&tally.posts_taken, 1);
             }
         }
+        // Who waits for counts of posts and retries looks again.
+        self.hub.touch();
         taken
     }
+}
+
+/// The further POSTs that repeat `batch`, each a list of updates.
+fn copies(batch: &[Update], before: &[Update], delivery: Delivery) -> Vec<Vec<Update>> {
+    let mut copies = Vec::new();
+    for _ in 1..delivery.copies.max(1) {
+        if !delivery.rebatch {
+            copies.push(batch.to_vec());
+        } else if batch.len() > 1 {
+            copies.extend(batch.iter().map(|update| vec![update.clone()]));
+        } else {
+            copies.push(before.iter().chain(batch).cloned().collect());
+        }
+    }
+    copies
 }
 
 async fn wait_for_change(mut changed: tokio::sync::watch::Receiver<u64>) {
