@@ -96,7 +96,7 @@ pub(crate) fn account_event(ids: &IdKey, platform: &Platform, found: &Found<'_, 
             found.scope.contacts.person(&Ids::new(native.wa_id.as_ref(), user_id.as_ref()))
         }
         Place::Calls => {
-            let is_own = id_of(native.from.as_ref()) == Some(&found.scope.own_number);
+            let is_own = id_of(native.from.as_ref()) == Some(&found.scope.own_number());
             let ids = if is_own {
                 Ids::new(native.to.as_ref(), None)
             } else {

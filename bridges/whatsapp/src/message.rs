@@ -184,23 +184,9 @@ pub(crate) fn unreadable(
 fn scene(found: &Found<'_, '_>, message: &Message<'_>) -> Option<Scene> {
     let scope = found.scope;
     let group = message.group_id.as_ref().and_then(IdText::non_empty);
-    let speaker = id_of(message.from.as_ref());
-    let is_own = speaker.is_some_and(|id| id == scope.own_number);
     let thread = found.place.thread().map(|id| id.strip_prefix('+').unwrap_or(id));
-    let is_echo = if thread.is_some() {
-        is_own || (speaker.is_some() && speaker != thread)
-    } else {
-        found.place == Place::Echoes || (scope.field == "history" && is_own)
-    };
-    if is_echo {
-        let mut to = Ids::new(message.to.as_ref(), message.to_user_id.as_ref());
-        if to.phone.is_none() && to.scoped.is_none() {
-            to.phone = thread;
-        }
-        let to = scope.contacts.person(&to)?;
-        let chat = group.unwrap_or_else(|| to.user.as_exposed_str()).to_owned();
-        let own = speaker.or_else(|| Some(&*scope.own_number).filter(|own| !own.is_empty()));
-        return Some(Scene { from: Person::new(own.unwrap_or(scope.account)), to: Some(to), chat });
+    if let Some(scene) = echo(found, message, thread) {
+        return scene;
     }
     let mut sender = Ids::new(message.from.as_ref(), message.from_user_id.as_ref());
     sender.parent = id_of(message.from_parent_user_id.as_ref());
@@ -211,6 +197,36 @@ fn scene(found: &Found<'_, '_>, message: &Message<'_>) -> Option<Scene> {
     };
     let chat = group.unwrap_or_else(|| from.user.as_exposed_str()).to_owned();
     Some(Scene { from, to: None, chat })
+}
+
+/// The scene of what the account itself sent; nothing at all where a person did.
+fn echo(
+    found: &Found<'_, '_>,
+    message: &Message<'_>,
+    thread: Option<&str>,
+) -> Option<Option<Scene>> {
+    let scope = found.scope;
+    // Live messages come from people; only echoes and the history hold the account's own.
+    if found.place == Place::Messages && scope.field != "history" {
+        return None;
+    }
+    let speaker = id_of(message.from.as_ref());
+    let own_number = scope.own_number();
+    let is_own = speaker.is_some_and(|id| id == own_number);
+    let is_other = thread.is_some() && speaker.is_some() && speaker != thread;
+    if found.place != Place::Echoes && !is_own && !is_other {
+        return None;
+    }
+    let mut to = Ids::new(message.to.as_ref(), message.to_user_id.as_ref());
+    if to.phone.is_none() && to.scoped.is_none() {
+        to.phone = thread;
+    }
+    let group = message.group_id.as_ref().and_then(IdText::non_empty);
+    Some(scope.contacts.person(&to).map(|to| {
+        let chat = group.unwrap_or_else(|| to.user.as_exposed_str()).to_owned();
+        let own = speaker.or_else(|| Some(&*own_number).filter(|own| !own.is_empty()));
+        Scene { from: Person::new(own.unwrap_or(scope.account)), to: Some(to), chat }
+    }))
 }
 
 trait FromSystem: Sized {

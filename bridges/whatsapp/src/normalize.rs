@@ -11,7 +11,8 @@ pub(crate) fn normalize(
     platform: &Platform,
     body: &[u8],
 ) -> Result<Normalized, BodyError> {
-    let mut envelopes: Vec<Envelope> = Vec::new();
+    // Nearly every body holds one event, and an envelope is large.
+    let mut envelopes: Vec<Envelope> = Vec::with_capacity(1);
     let unreadable = walk(body, &mut |found| envelopes.push(envelope(ids, platform, found)))?;
     if envelopes.len() > 1 {
         // One body may hold the same event twice.

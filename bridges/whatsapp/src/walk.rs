@@ -66,12 +66,17 @@ pub(crate) struct Scope<'a> {
     pub(crate) entry_time: Option<&'a RawValue>,
     pub(crate) field: &'a str,
     pub(crate) metadata: Option<&'a RawValue>,
-    /// The digits of the business's own number.
-    pub(crate) own_number: String,
+    /// The business's own number, with or without spaces and plus sign.
+    display_number: &'a str,
     pub(crate) contacts: Contacts<'a>,
 }
 
 impl Scope<'_> {
+    /// The digits of the business's own number.
+    pub(crate) fn own_number(&self) -> String {
+        self.display_number.chars().filter(char::is_ascii_digit).collect()
+    }
+
     /// `entry[].time` in milliseconds.
     pub(crate) fn entry_millis(&self) -> Option<i64> {
         let raw = self.entry_time?;
@@ -272,7 +277,7 @@ impl Walker<'_> {
             entry_time: at.time,
             field: at.field,
             metadata: value.metadata,
-            own_number: display.unwrap_or_default().chars().filter(char::is_ascii_digit).collect(),
+            display_number: display.unwrap_or_default(),
             contacts: Contacts::read(value.contacts.items()),
         };
         let mut is_empty = true;

@@ -12,12 +12,19 @@ pub fn check_body(body: &[u8]) -> Result<(), BodyError> {
         return Err(BodyError::TooLarge { bytes: body.len() });
     }
     // Fewer opening brackets than levels: nothing can be too deep. This holds for every single event.
-    let opened = body.iter().filter(|byte| matches!(byte, b'{' | b'[')).count();
-    if opened > NESTING_MAX && nests_too_deeply(body) {
+    if opened_brackets(body) > NESTING_MAX && nests_too_deeply(body) {
         let error = format!("it nests deeper than {NESTING_MAX} levels");
         return Err(BodyError::Json(serde::de::Error::custom(error)));
     }
     Ok(())
+}
+
+/// Counts `{` and `[` in one-byte sums, sixteen bytes at a time on common processors: every event passes here.
+fn opened_brackets(body: &[u8]) -> usize {
+    // The two differ in one bit, which is set in `{`; no other byte becomes `{` by setting it.
+    let of_chunk =
+        |chunk: &[u8]| chunk.iter().fold(0_u8, |sum, byte| sum + u8::from(byte | 0x20 == b'{'));
+    body.chunks(usize::from(u8::MAX)).map(|chunk| usize::from(of_chunk(chunk))).sum()
 }
 
 fn nests_too_deeply(body: &[u8]) -> bool {
@@ -79,6 +86,14 @@ mod tests {
         let text = format!(r#"{{"a":"{}\"{}"}}"#, "[".repeat(300), "{".repeat(300));
         assert!(check_body(text.as_bytes()).is_ok());
         assert!(check_body("[]".repeat(1000).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn only_opening_brackets_are_counted() {
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        assert_eq!(opened_brackets(&all), 2);
+        assert_eq!(opened_brackets(&vec![b'['; 1000]), 1000);
+        assert_eq!(opened_brackets(b""), 0);
     }
 
     #[test]
