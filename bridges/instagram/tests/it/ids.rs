@@ -47,3 +47,15 @@ fn g2_a_seen_event_in_another_batch_has_the_same_id() {
     assert_eq!(one.id, again.id);
     assert_ne!(one.time, again.time, "the entry's clock stands in, and is not part of the id");
 }
+
+/// A body in an array is never read by the shortcut for single messages: both readings mean the same.
+#[test]
+fn g2_every_fixture_means_the_same_inside_an_array() {
+    let Some(files) = files("instagram/webhook") else { return };
+    let bridge = Instagram::new();
+    for (name, body) in files.into_iter().filter(|(name, _)| name != "root_is_array.json") {
+        let array = [b"[".as_slice(), &body, b"]"].concat();
+        let plain = normalized(&bridge, &body).envelopes;
+        assert_eq!(normalized(&bridge, &array).envelopes, plain, "{name}");
+    }
+}

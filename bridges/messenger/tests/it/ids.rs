@@ -100,3 +100,15 @@ fn g2_a_reaction_that_was_set_changed_and_set_again_is_three_events() {
     assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
     assert_eq!(all[0], ids(&react(1_700_000_000_001, "👍")));
 }
+
+/// A body in an array is never read by the shortcut for single messages: both readings mean the same.
+#[test]
+fn g2_every_fixture_means_the_same_inside_an_array() {
+    let Some(files) = support::files("messenger/webhook") else { return };
+    let bridge = Messenger::new();
+    for (name, body) in files {
+        let array = [b"[".as_slice(), &body, b"]"].concat();
+        let plain = normalized(&bridge, &body).envelopes;
+        assert_eq!(normalized(&bridge, &array).envelopes, plain, "{name}");
+    }
+}

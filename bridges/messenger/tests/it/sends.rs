@@ -300,3 +300,20 @@ fn the_error_that_says_it_was_sent_is_not_sent_again() {
     let failure = failure(bridge.interpret(&request, &answer(500, body)));
     assert_eq!(failure.certainty, Certainty::Sent);
 }
+
+/// PLATFORMS.md sections 4, 6 and 8.
+#[test]
+fn the_capabilities_are_those_of_the_fact_sheet() {
+    let bridge = Messenger::new();
+    let capabilities = bridge.capabilities(interline_relay::ChatKind::Direct);
+    for media in [Image, Video, Audio, Document] {
+        let rule = capabilities.media_rule(media).unwrap();
+        assert_eq!((rule.per_message_max, rule.caption), (1, None), "{media:?}");
+        assert!(rule.by_url && rule.by_upload, "{media:?}");
+    }
+    assert!(capabilities.media_rule(Voice).is_none() && capabilities.media_rule(Sticker).is_none());
+    assert!(capabilities.media_rule(Image).unwrap().takes("image/gif"));
+    assert!(!capabilities.media_rule(Image).unwrap().takes("image/webp"));
+    assert_eq!(capabilities.reaction, interline_relay::ReactionRule::Any);
+    assert_eq!(capabilities.marker_bytes_max, Some(999));
+}

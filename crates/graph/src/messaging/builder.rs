@@ -7,8 +7,8 @@ use crate::canonical_or_raw;
 use interline_envelope::{
     Envelope, IdInput, IdKey, Kind, NativeKey, Part, Person, Redacted, bounded_extra,
 };
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 /// One event on its way to become envelopes.
 pub(super) struct Builder<'e, 'a> {
@@ -103,10 +103,8 @@ pub(super) fn keep(envelope: &mut Envelope, key: &str, raw: Option<&RawValue>) {
 }
 
 /// The last step of every envelope: `extra` within its bound.
-pub(super) fn finished(mut envelope: Envelope) -> Envelope {
+pub(super) fn bound_extra(envelope: &mut Envelope) {
     if !envelope.extra.is_empty() {
-        let extra: Map<String, Value> = std::mem::take(&mut envelope.extra);
-        envelope.extra = bounded_extra(extra);
+        envelope.extra = bounded_extra(std::mem::take(&mut envelope.extra));
     }
-    envelope
 }

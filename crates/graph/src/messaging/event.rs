@@ -89,9 +89,7 @@ pub(super) fn open<'a>(found: &Found<'a>) -> Result<Opened<'a>, ItemError> {
     }
     let (sender, recipient, time_ms, own, content) = match read::<Event<'a>>(json) {
         Ok(event) => {
-            let own = event.message.as_ref().is_some_and(|message| {
-                message.is_echo == Some(true) || message.is_self == Some(true)
-            });
+            let own = event.message.as_ref().is_some_and(Message::is_own);
             let hop_context = event.hop_context;
             let content = match event.message {
                 Some(message) => Content::Message { message, hop_context },
@@ -119,7 +117,8 @@ fn heading<'a>(json: &'a RawValue, error: &serde_json::Error) -> Head<'a> {
     (party(heading.sender), party(heading.recipient), heading.timestamp.0, own, content)
 }
 
-fn parties<'a>(
+/// Who is the account, who the person. `own`: the message says that the account itself sent it.
+pub(super) fn parties<'a>(
     entry_id: Option<IdText<'a>>,
     sender: Option<Party<'a>>,
     recipient: Option<Party<'a>>,
@@ -136,6 +135,13 @@ fn parties<'a>(
         (recipient, sender, sender_by_ref)
     };
     Some(Parties { account: account.or(entry_id)?, person, by_account, by_user_ref })
+}
+
+impl Message<'_> {
+    /// True if it says that the account itself sent it.
+    pub(super) fn is_own(&self) -> bool {
+        self.is_echo == Some(true) || self.is_self == Some(true)
+    }
 }
 
 /// The id, or else the `user_ref`.

@@ -6,7 +6,7 @@
 //!
 //! Facts: PLATFORMS.md sections 2 to 6, 8 and 9, as each module names them.
 //!
-//! The walk: `walk` takes a body apart, `event` opens one event and says who spoke to whom, `normalize` makes its
+//! The walk: `walk` takes a body apart (`single` is its shortcut for one message), `event` opens one event and says who spoke to whom, `normalize` makes its
 //! envelope, `content` and `share` its parts, `split` hands each event on as a body of its own; `render` and
 //! `answer` are the Send API.
 
@@ -20,6 +20,7 @@ mod kept;
 mod normalize;
 mod render;
 mod share;
+mod single;
 mod split;
 mod walk;
 mod wire;

@@ -5,10 +5,11 @@
 
 use super::Dialect;
 use super::account::{account_event, change, handover, order, referral_event, referral_of};
-use super::builder::{Builder, finished, keep, native_id};
+use super::builder::{Builder, bound_extra, keep, native_id};
 use super::content::parts_of;
 use super::event::{Content, open};
 use super::kept::{plain, short};
+use super::single::single;
 use super::walk::{Piece, walk};
 use super::wire::{self, Rare};
 use crate::{IdText, reason_of};
@@ -29,11 +30,16 @@ impl Dialect {
     /// [`BodyError`] if the whole body is unreadable.
     pub fn normalize(&self, ids: &IdKey, event: &[u8]) -> Result<Normalized, BodyError> {
         let mut normalized = Normalized::default();
+        if let Some(opened) = single(self, event) {
+            let builder = Builder { dialect: self, ids, opened: &opened };
+            envelopes(&builder, &mut normalized.envelopes);
+            return Ok(normalized);
+        }
         walk(self, event, |piece| match piece {
             Piece::Event(found) => match open(&found) {
                 Ok(opened) => {
                     let builder = Builder { dialect: self, ids, opened: &opened };
-                    normalized.envelopes.extend(envelopes(&builder).into_iter().map(finished));
+                    envelopes(&builder, &mut normalized.envelopes);
                 }
                 Err(error) => normalized.unreadable.push(error),
             },
@@ -52,15 +58,17 @@ fn without_repetitions(envelopes: &mut Vec<Envelope>) {
     }
 }
 
-fn envelopes(builder: &Builder<'_, '_>) -> Vec<Envelope> {
+fn envelopes(builder: &Builder<'_, '_>, out: &mut Vec<Envelope>) {
+    let first = out.len();
     match &builder.opened.content {
         Content::Message { message, hop_context } => {
-            vec![message_or_delete(builder, message, *hop_context)]
+            out.push(message_or_delete(builder, message, *hop_context));
         }
-        Content::Other => other(builder),
-        Content::Change { field, value } => vec![change(builder, field, *value)],
-        Content::Malformed(reason) => vec![builder.unsupported("event", reason)],
+        Content::Other => other(builder, out),
+        Content::Change { field, value } => out.push(change(builder, field, *value)),
+        Content::Malformed(reason) => out.push(builder.unsupported("event", reason)),
     }
+    out.iter_mut().skip(first).for_each(bound_extra);
 }
 
 fn message_or_delete(
@@ -120,12 +128,12 @@ fn set_reply_to(envelope: &mut Envelope, raw: &RawValue) {
 }
 
 /// An event may hold more than one thing (a referral and a lead); each known one becomes an envelope.
-fn other(builder: &Builder<'_, '_>) -> Vec<Envelope> {
+fn other(builder: &Builder<'_, '_>, made: &mut Vec<Envelope>) {
     let rare = match read::<Rare<'_>>(builder.opened.json) {
         Ok(rare) => rare,
-        Err(error) => return vec![builder.unsupported("event", &reason_of(&error))],
+        Err(error) => return made.push(builder.unsupported("event", &reason_of(&error))),
     };
-    let mut made = Vec::with_capacity(1);
+    let first = made.len();
     let mut add = |key: &str, raw: Option<&RawValue>, make: Maker| {
         if let Some(raw) = raw {
             let envelope = make(builder, raw).unwrap_or_else(|reason| {
@@ -159,13 +167,10 @@ fn other(builder: &Builder<'_, '_>) -> Vec<Envelope> {
     ] {
         made.extend(raw.map(|raw| account_event(builder, key, raw)));
     }
-    if made.is_empty() {
-        return vec![unknown(builder, rare.lead)];
+    match made.get_mut(first) {
+        Some(envelope) => keep(envelope, "lead", rare.lead),
+        None => made.push(unknown(builder, rare.lead)),
     }
-    if let Some(first) = made.first_mut() {
-        keep(first, "lead", rare.lead);
-    }
-    made
 }
 
 /// Makes an envelope of one native field, or says why not.
