@@ -13,6 +13,8 @@ mod consuming;
 #[cfg(test)]
 mod publishing;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod topology;
 #[cfg(test)]
 mod under_test;
@@ -42,8 +44,15 @@ macro_rules! cases {
 pub(crate) use cases;
 
 fn every_case() -> Vec<Case> {
-    [browsing::CASES, connecting::CASES, consuming::CASES, publishing::CASES, topology::CASES]
-        .concat()
+    [
+        browsing::CASES,
+        connecting::CASES,
+        consuming::CASES,
+        publishing::CASES,
+        tls::CASES,
+        topology::CASES,
+    ]
+    .concat()
 }
 
 /// Runs every case, prints each, and fails with the list of those that failed.
