@@ -1,7 +1,7 @@
 //! Errors in the platforms' own shape.
 //!
-//! `{"error": {"message", "type", "code", "error_subcode"?, "error_data"?, "is_transient"?, "fbtrace_id"}}` with the HTTP
-//! status that the platform uses. WhatsApp builds on `code` and `error_data.details`, the others on code and subcode.
+//! `{"error": {"message", "type", "code", "error_subcode"?, "error_data"?, "is_transient"?, "fbtrace_id"}}` with the
+//! HTTP status that the platform uses. WhatsApp builds on `code` and `error_data.details`, the others on code and subcode.
 //! Source: platform facts, section 5.
 
 use serde_json::{Map, Value, json};

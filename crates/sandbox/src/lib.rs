@@ -1,7 +1,7 @@
 //! The three platforms, simulated: Graph API, webhooks, phones.
 //!
-//! Real HTTP servers on loopback, a free port each, and people with phones. What a person does becomes a signed webhook;
-//! what an account sends shows on the person's screen. The sandbox runs in the daemon's process for its `sandbox`
+//! Real HTTP servers on loopback, a free port each, and people with phones. What a person does becomes a signed
+//! webhook; what an account sends shows on the person's screen. The sandbox runs in the daemon's process for its `sandbox`
 //! command, and in a test's process while the daemon is a child that is killed: then it is the recorder that says what
 //! was lost, doubled or out of order.
 //!

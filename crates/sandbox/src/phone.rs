@@ -81,7 +81,11 @@ pub enum PhoneError {
 
 /// What was waited for did not come in time.
 #[derive(Debug, Error)]
-#[error("after {waited:?} the phone of {person} at {account} still shows {} messages, and not what was waited for: {view:#?}", view.len())]
+#[error(
+    "after {waited:?} the phone of {person} at {account} still shows {} messages, and not what was waited for: \
+     {view:#?}",
+    view.len()
+)]
 pub struct TimedOut {
     /// How long it was waited.
     pub waited: Duration,
@@ -348,7 +352,7 @@ impl Phone {
         Ok(self.received())
     }
 
-    /// True while the account shows "typing…" (at most 25 s on WhatsApp, 20 s elsewhere, and until it says something).
+    /// True while the account shows "typing…": at most 25 s on WhatsApp, 20 s elsewhere, until it says something.
     #[must_use]
     pub fn sees_typing(&self) -> bool {
         let mut state = self.hub.lock();

@@ -80,7 +80,10 @@ pub enum SubscribeError {
         source: reqwest::Error,
     },
     /// The answer was not the challenge.
-    #[error("account {account}: the webhook answered {status} and {}; look at the verify token", if *.echoed { "the challenge" } else { "not the challenge" })]
+    #[error(
+        "account {account}: the webhook answered {status} and {}; look at the verify token",
+        if *.echoed { "the challenge" } else { "not the challenge" }
+    )]
     Refused {
         /// The account.
         account: String,

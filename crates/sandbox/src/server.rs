@@ -289,7 +289,7 @@ async fn process(hub: &Hub, call: &Call) -> Result<Outcome, GraphError> {
             }
             Ok(Outcome::Json(messaging::attach::upload(hub, &account, call).await?.response))
         }
-        Route::Get(id) => get(hub, &authorised(hub, call)?, id).map(Outcome::Json),
+        Route::Get(id) => get(hub, &authorised(hub, call)?, id, call).map(Outcome::Json),
         Route::Delete(id) => {
             let account = authorised(hub, call)?;
             let mut state = hub.lock();
@@ -340,7 +340,7 @@ fn addressed(hub: &Hub, call: &Call) -> Result<String, GraphError> {
     }
 }
 
-fn get(hub: &Hub, account: &str, id: &str) -> Result<Value, GraphError> {
+fn get(hub: &Hub, account: &str, id: &str, call: &Call) -> Result<Value, GraphError> {
     let is_account = id == "me" || account_id(hub, id).as_deref() == Some(account);
     let found = match hub.kind {
         Kind::WhatsApp if is_account => whatsapp::send::number_info(hub, account),
@@ -348,7 +348,7 @@ fn get(hub: &Hub, account: &str, id: &str) -> Result<Value, GraphError> {
         Kind::Messenger | Kind::Instagram if is_account => {
             Some(json!({"id": account, "name": "Sandbox"}))
         }
-        Kind::Messenger | Kind::Instagram => messaging::send::profile(hub, account, id),
+        Kind::Messenger | Kind::Instagram => messaging::send::profile(hub, account, id, call),
     };
     found.ok_or_else(|| GraphError::no_object("GET", id))
 }

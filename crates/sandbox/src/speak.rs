@@ -1,6 +1,6 @@
 //! What a person does, put on the person's own screen and into the account's outbox, in one step.
 //!
-//! A [`Speech`] holds the platform's lock, so that two people who speak at once are ordered the same on screen and wire.
+//! A [`Speech`] holds the platform's lock, so that two people who speak at once are in one order on screen and wire.
 
 use std::sync::{Arc, MutexGuard};
 

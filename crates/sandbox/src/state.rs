@@ -88,8 +88,9 @@ impl PhoneState {
     }
 
     pub(crate) fn show(&mut self, seen: Seen, timeline_max: usize) {
-        if self.timeline.len() >= timeline_max {
-            self.timeline.pop_front();
+        while self.timeline.len() >= timeline_max.max(1) {
+            let Some(oldest) = self.timeline.pop_front() else { break };
+            self.edits.remove(&oldest.native_id);
         }
         self.timeline.push_back(seen);
         self.touch();

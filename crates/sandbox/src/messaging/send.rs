@@ -348,7 +348,17 @@ fn template(attachment: &Map<String, Value>) -> Result<Content, GraphError> {
 }
 
 /// `GET /{psid}` or `GET /{igsid}`.
-pub(crate) fn profile(hub: &Hub, account: &str, person: &str) -> Option<Value> {
+pub(crate) fn profile(hub: &Hub, account: &str, person: &str, call: &Call) -> Option<Value> {
+    let mut profile = whole_profile(hub, account, person)?;
+    // `fields` chooses; the id always comes.
+    if let (Some(fields), Some(wanted)) = (profile.as_object_mut(), call.text("fields")) {
+        let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
+        fields.retain(|key, _| key == "id" || wanted.contains(&key.as_str()));
+    }
+    Some(profile)
+}
+
+fn whole_profile(hub: &Hub, account: &str, person: &str) -> Option<Value> {
     let mut state = hub.lock();
     let phone = state.phone(account, person)?;
     let name = phone.person.name.clone();

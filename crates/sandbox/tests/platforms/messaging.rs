@@ -98,7 +98,10 @@ async fn attachments_come_by_url_and_their_failures_are_told_at_once() {
     let hook = Hook::start().await;
     let (base, _host) = host().await;
     let platforms = start(&hook).await;
-    let file = |kind: &str, path: &str| json!({"attachment": {"type": kind, "payload": {"url": format!("{base}{path}"), "is_reusable": true}}});
+    let file = |kind: &str, path: &str| {
+        let payload = json!({"url": format!("{base}{path}"), "is_reusable": true});
+        json!({"attachment": {"type": kind, "payload": payload}})
+    };
     for platform in [platforms.messenger(), platforms.instagram()] {
         let (status, answer) = send(platform, &to(platform, file("image", "/pic.png"))).await;
         assert_eq!(status, 200, "{answer}");
@@ -180,7 +183,10 @@ async fn sender_actions_type_read_and_react_and_have_no_message_id() {
     for platform in [platforms.messenger(), platforms.instagram()] {
         let person = phone(platform);
         let id = person.say("hi").unwrap();
-        let action = |action: &str, payload: Value| json!({"recipient": {"id": person.id()}, "sender_action": action, "payload": payload});
+        let action = |action: &str, payload: Value| {
+            let recipient = json!({"id": person.id()});
+            json!({"recipient": recipient, "sender_action": action, "payload": payload})
+        };
         for name in ["typing_on", "mark_seen"] {
             let (status, answer) = send(platform, &action(name, json!({}))).await;
             assert_eq!((status, answer), (200, json!({"recipient_id": person.id()})));
@@ -215,8 +221,9 @@ async fn a_reply_stands_beside_the_message_and_profiles_are_given() {
         assert_eq!(phone(platform).received()[0].quotes.as_deref(), Some(id.as_str()));
         let url = format!("{}/{}", platform.base_url(), phone(platform).id());
         let token = platform.accounts()[0].config().unwrap().access_token;
-        let request =
-            reqwest::Client::new().get(url).query(&[("fields", "name"), ("access_token", &token)]);
+        let request = reqwest::Client::new()
+            .get(url)
+            .query(&[("fields", "name,first_name"), ("access_token", &token)]);
         let profile: Value = request.send().await.unwrap().json().await.unwrap();
         let name = if platform.kind() == Kind::Messenger {
             &profile["first_name"]
