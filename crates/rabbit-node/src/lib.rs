@@ -173,6 +173,20 @@ impl RabbitNode {
         }
     }
 
+    /// Freezes the node: it holds its sockets and answers nothing, as a machine that hangs.
+    pub fn freeze(&self) {
+        if let Some(server) = &self.server {
+            server.set_frozen(true);
+        }
+    }
+
+    /// Lets a frozen node go on.
+    pub fn thaw(&self) {
+        if let Some(server) = &self.server {
+            server.set_frozen(false);
+        }
+    }
+
     /// Runs `rabbitmqctl` for this node and returns what it printed. Takes a second or two.
     ///
     /// # Errors

@@ -59,6 +59,11 @@ impl Guarded {
         }
     }
 
+    /// Stops the process from running, or lets it run again; its sockets stay open.
+    pub(crate) fn set_frozen(&self, frozen: bool) {
+        self.signal(if frozen { Signal::STOP } else { Signal::CONT });
+    }
+
     fn try_wait(&mut self) -> Option<ExitStatus> {
         // A child that cannot be waited for is none of ours any more.
         self.child.try_wait().unwrap_or_else(|_| Some(ExitStatus::from_raw(0)))

@@ -11,6 +11,8 @@ mod connecting;
 #[cfg(test)]
 mod consuming;
 #[cfg(test)]
+mod node_faults;
+#[cfg(test)]
 mod publishing;
 #[cfg(test)]
 mod tls;
@@ -60,10 +62,10 @@ fn every_case() -> Vec<Case> {
     clippy::print_stdout,
     reason = "the cases of one test are told apart by their names in its output"
 )]
-async fn run_contract(under_test: UnderTest) {
+async fn run_contract(under_test: UnderTest, cases: Vec<Case>) {
     let under_test = Arc::new(under_test);
     let mut failed = Vec::new();
-    for (name, case) in every_case() {
+    for (name, case) in cases {
         let started = Instant::now();
         let mut tasks = JoinSet::new();
         tasks.spawn(tokio::time::timeout(CASE_LIMIT, case(Arc::clone(&under_test))));
@@ -83,5 +85,6 @@ async fn run_contract(under_test: UnderTest) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rabbitmq_keeps_the_contract() {
     let Some(node) = RabbitNode::start().expect("RabbitMQ starts") else { return };
-    run_contract(UnderTest::rabbitmq(node)).await;
+    let cases = [every_case().as_slice(), node_faults::CASES].concat();
+    run_contract(UnderTest::rabbitmq(node), cases).await;
 }

@@ -26,24 +26,34 @@ pub(crate) struct UnderTest {
     pub(crate) uri: String,
     /// Closes every connection from the broker's side.
     cut_all: Box<dyn Fn() + Send + Sync>,
+    /// `None` where it is not RabbitMQ.
+    node: Option<Arc<Mutex<RabbitNode>>>,
 }
 
 impl UnderTest {
     pub(crate) fn rabbitmq(node: RabbitNode) -> Self {
         let uri = node.uri();
-        let node = Mutex::new(node);
+        let node = Arc::new(Mutex::new(node));
+        let cut_node = Arc::clone(&node);
         let cut_all = move || {
-            let node = node.lock().expect("no case panicked in rabbitmqctl");
+            let node = cut_node.lock().expect("no case panicked in rabbitmqctl");
             node.control(&["close_all_connections", "cut by the operator"])
                 .expect("rabbitmqctl cuts");
         };
-        Self { name: "RabbitMQ", uri, cut_all: Box::new(cut_all) }
+        Self { name: "RabbitMQ", uri, cut_all: Box::new(cut_all), node: Some(node) }
     }
 
     /// Closes every connection from the broker's side; returns when that was asked for.
     pub(crate) async fn cut_all(self: &Arc<Self>) {
         let this = Arc::clone(self);
         tokio::task::spawn_blocking(move || (this.cut_all)()).await.expect("the cut is made");
+    }
+
+    /// Does something to the RabbitMQ node, on a thread that may block.
+    pub(crate) async fn with_node(&self, act: impl FnOnce(&mut RabbitNode) + Send + 'static) {
+        let node = self.node.clone().expect("the broker under test is RabbitMQ");
+        let acting = move || act(&mut node.lock().expect("no case panicked in rabbitmqctl"));
+        tokio::task::spawn_blocking(acting).await.expect("it is done");
     }
 
     /// Host and port.
