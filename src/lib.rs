@@ -2,4 +2,15 @@
 //!
 //! Wiring and I/O only: what is decided is decided in the pure crates. `src/main.rs` is the program.
 
+pub mod bridges;
+pub mod cli;
+mod clock;
 pub mod config;
+pub mod daemon;
+pub mod dead;
+pub mod deliver;
+pub mod ingest;
+pub mod live;
+pub mod relay;
+pub mod telemetry;
+pub mod wire;

@@ -1,5 +1,7 @@
 //! What the store promises, run over the trait, so that every implementation passes the same tests.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
 use interline_store::{
     DispatchState, HeldBody, HeldStage, NewCopy, NewDispatch, NewParked, Parked, RequestOutcome,

@@ -1,0 +1,147 @@
+//! The commands, a file each. They parse, call the library, print; they hold no logic of the walk.
+
+mod check;
+mod conversations;
+mod dead;
+mod normalize;
+mod render;
+mod run;
+mod sandbox;
+mod topology;
+
+use crate::config::{Config, SecretSource};
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Lets people on WhatsApp, Instagram and Messenger talk to each other, over RabbitMQ.
+///
+/// Try it without anything else installed:  interline sandbox --script demo
+/// Then write a config (config.example.toml has every key), check it, and run it:
+///   interline check --config interline.toml
+///   interline run --config interline.toml
+#[derive(Debug, Parser)]
+#[command(name = "interline", version, max_term_width = 100, verbatim_doc_comment)]
+pub struct Cli {
+    /// The config file.
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "INTERLINE_CONFIG",
+        default_value = "/etc/interline/interline.toml"
+    )]
+    config: PathBuf,
+    /// Say more: -v for debug, -vv for trace. RUST_LOG, where set, decides instead.
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon until SIGTERM or Ctrl-C; SIGHUP reloads accounts and conversations.
+    Run,
+    /// Play with the three platforms simulated on this machine: no account, no broker, no network needed.
+    Sandbox(sandbox::Args),
+    /// Check the config and say all that is wrong with it, each mistake with its key and line. Exit code 78 if any.
+    Check(check::Args),
+    /// Print what a webhook body or native event means: one envelope a line.
+    Normalize(normalize::Args),
+    /// Print the request that a platform would be sent.
+    Render(render::Args),
+    /// Print the exchanges and queues on the broker, or declare them.
+    Topology(topology::Args),
+    /// List the conversations of the config and who hears whom.
+    Conversations(conversations::Args),
+    /// Look at what could not be delivered, and send it once more.
+    #[command(subcommand)]
+    Dead(dead::Command),
+}
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done.
+    Done = 0,
+    /// Failed.
+    Failed = 1,
+    /// `EX_CONFIG`: the config, or the key that it names, must be mended first.
+    Config = 78,
+}
+
+/// A command that failed: what to say, and the exit code.
+#[derive(Debug)]
+pub struct Failure {
+    /// What, why, how to mend.
+    pub error: anyhow::Error,
+    /// The exit code.
+    pub code: ExitCode,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), code: ExitCode::Failed }
+    }
+}
+
+impl Failure {
+    fn config(error: impl Into<anyhow::Error>) -> Self {
+        Self { error: error.into(), code: ExitCode::Config }
+    }
+}
+
+type Outcome = Result<ExitCode, Failure>;
+
+/// Runs one command.
+///
+/// # Errors
+/// [`Failure`], to be printed by `main`.
+pub fn run(cli: Cli) -> Outcome {
+    let Cli { config, verbose, command } = cli;
+    match command {
+        Command::Run => run::run(&config, verbose),
+        Command::Sandbox(args) => sandbox::run(&args, verbose),
+        Command::Check(args) => check::run(&config, &args),
+        Command::Normalize(args) => normalize::run(&config, &args),
+        Command::Render(args) => render::run(&args),
+        Command::Topology(args) => topology::run(&config, &args),
+        Command::Conversations(args) => conversations::run(&config, &args),
+        Command::Dead(command) => dead::run(&config, &command),
+    }
+}
+
+/// Loads the config; warnings go to stderr, mistakes make the command exit with 78.
+fn load(path: &Path) -> Result<Config, Failure> {
+    let (config, warnings) = Config::load(path, &crate::bridges::ids(), &SecretSource::process())
+        .map_err(Failure::config)?;
+    let mut stderr = std::io::stderr().lock();
+    for warning in warnings {
+        writeln!(stderr, "warning: {warning}")?;
+    }
+    Ok(config)
+}
+
+/// A runtime for a command that talks to the broker.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
+
+/// A bridge by its id, or an error that lists them all.
+fn bridge(id: &str) -> Result<std::sync::Arc<dyn interline_bridge_api::Bridge>, Failure> {
+    crate::bridges::find(id).ok_or_else(|| {
+        anyhow::anyhow!(
+            "there is no bridge `{id}`; the bridges are: {}",
+            crate::bridges::ids().join(", ")
+        )
+        .into()
+    })
+}
+
+/// The root key of a config, or exit code 78.
+fn root_key(config: &Config) -> Result<interline_envelope::RootKey, Failure> {
+    crate::daemon::root_key(config).map_err(Failure::config)
+}

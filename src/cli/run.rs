@@ -1,0 +1,61 @@
+//! `interline run`: the daemon.
+
+use super::{ExitCode, Failure, Outcome};
+use crate::config::{Config, SecretSource};
+use crate::daemon::{Daemon, DaemonError, Handle};
+use std::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+pub(super) fn run(path: &Path, verbose: u8) -> Outcome {
+    let config = super::load(path)?;
+    crate::telemetry::init(verbose, config.log.format);
+    super::runtime()?.block_on(async {
+        let (daemon, handle) = Daemon::open(config).await.map_err(failure)?;
+        let mut signals = tokio::task::JoinSet::new();
+        signals.spawn(listen(path.to_owned(), handle));
+        let done = daemon.run().await.map_err(failure);
+        signals.shutdown().await;
+        done
+    })?;
+    Ok(ExitCode::Done)
+}
+
+fn failure(error: DaemonError) -> Failure {
+    let code = if error.is_config() { ExitCode::Config } else { ExitCode::Failed };
+    Failure { error: error.into(), code }
+}
+
+/// Turns signals into orders.
+async fn listen(path: std::path::PathBuf, handle: Handle) {
+    let signals =
+        [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
+        error!("signals cannot be listened to; stop the daemon with SIGKILL, nothing is lost");
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => match Config::load(&path, &crate::bridges::ids(), &SecretSource::process()) {
+                Ok((config, warnings)) => {
+                    for warning in warnings {
+                        warn!(%warning, "the new config");
+                    }
+                    handle.reload(config).await;
+                }
+                Err(error) => error!(%error, "the new config is wrong; the old one stays in force"),
+            },
+        }
+    }
+    info!("draining");
+    handle.stop();
+    // A second signal means now.
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    warn!("stopped before the drain was done; what was open comes again");
+    std::process::exit(1);
+}

@@ -1,0 +1,209 @@
+//! Dead letters: what could not be delivered, with its body as it was and its story in headers.
+//!
+//! Nothing in a header is content or names a person; the body of a dispatch is sealed.
+
+use crate::clock::now_ms;
+use bytes::Bytes;
+use interline_bridge_api::Class;
+use interline_broker::{HeaderValue, OutMessage, Properties, topology};
+use std::collections::BTreeMap;
+
+/// The AMQP `type` of a dead letter.
+pub const TYPE_DEAD: &str = "interline.dead";
+/// Header: why.
+pub const HEADER_REASON: &str = "interline-reason";
+/// Header: at which stage.
+pub const HEADER_STAGE: &str = "interline-stage";
+/// Header: after how many attempts.
+pub const HEADER_ATTEMPTS: &str = "interline-attempts";
+/// Header: the last error, in words.
+pub const HEADER_ERROR: &str = "interline-error";
+/// Header: when it was first tried, UTC milliseconds.
+pub const HEADER_FIRST: &str = "interline-first-ms";
+/// Header: when it was given up, UTC milliseconds.
+pub const HEADER_LAST: &str = "interline-last-ms";
+/// Header: the exchange that a replay goes to.
+pub const HEADER_EXCHANGE: &str = "interline-exchange";
+/// Header: the routing key that a replay goes by.
+pub const HEADER_ROUTING_KEY: &str = "interline-routing-key";
+/// Header: the AMQP `type` that it had.
+pub const HEADER_TYPE: &str = "interline-type";
+
+/// The longest error text in a header, in bytes.
+const ERROR_BYTES_MAX: usize = 512;
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident => $word:literal),+ $(,)?) => {
+        /// Why something is a dead letter. A closed list: it stands in headers, logs and metrics.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Reason {
+            /// The word in headers and logs.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The body is no event of its platform.
+    Malformed => "malformed",
+    /// One item of a body cannot be read.
+    UnreadableItem => "unreadable-item",
+    /// The bridge's code panicked on it.
+    CodecPanicked => "codec-panicked",
+    /// It was open in several runs of the daemon that crashed.
+    Poison => "poison",
+    /// Its account belongs to another app secret than the one that signed it.
+    WrongSecret => "wrong-secret",
+    /// Nobody in a conversation wrote it.
+    NoConversation => "no-conversation",
+    /// The kind of event is not bridged.
+    NotBridged => "not-bridged",
+    /// It is larger than an envelope may be.
+    TooLarge => "too-large",
+    /// It passed too many bridges.
+    TooManyHops => "too-many-hops",
+    /// The sender or the recipient left the conversation.
+    NotAMember => "not-a-member",
+    /// The bytes on an internal queue, or a stored plan, cannot be read.
+    Unreadable => "unreadable",
+    /// The target's codec cannot express what `fit` made of it.
+    Unrenderable => "unrenderable",
+    /// The target cannot get it in any form.
+    Refused => "refused",
+    /// A request may have been sent, and the policy is to hold it.
+    Uncertain => "uncertain",
+    /// No attempt succeeded in time.
+    RetriesExhausted => "retries-exhausted",
+    /// It waited too long in a blocked lane.
+    Expired => "expired",
+    /// The account needs a new token.
+    Reauth => "reauth",
+    /// The operator's set-up is wrong.
+    Config => "config",
+    /// The platform asked to slow down.
+    Throttle => "throttle",
+    /// A passing fault did not pass.
+    Retryable => "retryable",
+    /// The platform will never take this request.
+    Permanent => "permanent",
+    /// The person cannot be reached.
+    Recipient => "recipient",
+    /// The customer-service window is closed.
+    Window => "window",
+    /// The platform restricts the business.
+    Blocked => "blocked",
+    /// Another app owns the thread.
+    Handover => "handover",
+    /// The platform took it and said later that it failed.
+    FailedLater => "failed-later",
+}
+
+impl Reason {
+    /// The reason of a failure class.
+    pub const fn of(class: Class) -> Self {
+        match class {
+            Class::Reauth => Self::Reauth,
+            Class::Config => Self::Config,
+            Class::Throttle => Self::Throttle,
+            Class::Retryable => Self::Retryable,
+            Class::Permanent => Self::Permanent,
+            Class::Recipient => Self::Recipient,
+            Class::Window => Self::Window,
+            Class::Blocked => Self::Blocked,
+            Class::Handover => Self::Handover,
+        }
+    }
+}
+
+/// Where a dead letter died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// HTTP.
+    Ingest,
+    /// Events to dispatches.
+    Relay,
+    /// Dispatches to the platform.
+    Deliver,
+}
+
+impl Stage {
+    /// The word in headers and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Relay => "relay",
+            Self::Deliver => "deliver",
+        }
+    }
+}
+
+/// One dead letter.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    /// Why.
+    pub reason: Reason,
+    /// Where.
+    pub stage: Stage,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The last error. Never holds content.
+    pub error: String,
+    /// When it was first tried, UTC milliseconds.
+    pub first_ms: i64,
+    /// The body as it was.
+    pub body: Bytes,
+    /// Its message id: the dispatch's, or a keyed hash of the event.
+    pub message_id: String,
+    /// Its AMQP `type`.
+    pub kind: &'static str,
+    /// The exchange that it came by; a replay goes there.
+    pub exchange: String,
+    /// The routing key that it came by.
+    pub routing_key: String,
+    /// How many times it was replayed before.
+    pub replayed: u32,
+}
+
+impl DeadLetter {
+    /// The message for the dead-letter exchange.
+    pub fn into_message(self, prefix: &str) -> OutMessage {
+        let mut error = self.error;
+        let mut end = error.len().min(ERROR_BYTES_MAX);
+        while !error.is_char_boundary(end) {
+            end -= 1;
+        }
+        error.truncate(end);
+        let text = |value: &str| HeaderValue::Text(value.to_owned());
+        let headers = BTreeMap::from([
+            (HEADER_REASON.to_owned(), text(self.reason.as_str())),
+            (HEADER_STAGE.to_owned(), text(self.stage.as_str())),
+            (HEADER_ATTEMPTS.to_owned(), HeaderValue::Int(i64::from(self.attempts))),
+            (HEADER_ERROR.to_owned(), HeaderValue::Text(error)),
+            (HEADER_FIRST.to_owned(), HeaderValue::Int(self.first_ms)),
+            (HEADER_LAST.to_owned(), HeaderValue::Int(now_ms())),
+            (HEADER_EXCHANGE.to_owned(), HeaderValue::Text(self.exchange)),
+            (HEADER_ROUTING_KEY.to_owned(), text(&self.routing_key)),
+            (HEADER_TYPE.to_owned(), text(self.kind)),
+            (crate::wire::HEADER_REPLAYED.to_owned(), HeaderValue::Int(i64::from(self.replayed))),
+        ]);
+        OutMessage {
+            exchange: topology::dead_exchange(prefix),
+            routing_key: format!("{}.{}", self.stage.as_str(), self.routing_key),
+            body: self.body,
+            properties: Properties {
+                message_id: Some(self.message_id),
+                kind: Some(TYPE_DEAD.to_owned()),
+                headers,
+                ..Properties::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,529 @@
+//! One account's delivery: its consumer, its lanes, its gate.
+//!
+//! It lives as long as the account is configured, over any number of broker connections: each consumer is a
+//! *session*, and what an old session delivered is dropped unsent, since the broker delivers it again.
+
+use super::answers::Answers;
+use super::attempt::Attempt;
+use super::gate::{Gate, Pass, PauseReason};
+use super::http::{Http, TransportError};
+use super::job::{Job, Source, Ticket};
+use super::lane::{self, Lane};
+use super::recent::Recent;
+use crate::clock::now_ms;
+use crate::config::Egress;
+use crate::dead::{DeadLetter, Reason, Stage};
+use crate::live::{Account, Live, LiveHandle};
+use crate::wire::{HEADER_REPLAYED, TYPE_DISPATCH, Wire};
+use interline_bridge_api::{Failure, Outcome, Request};
+use interline_broker::{
+    Acker, Consumer, Delivery, HeaderValue, Link, LinkError, LostReason, PublishError, Publisher,
+    topology,
+};
+use interline_envelope::{AccountRef, Dispatch, DispatchId, LaneId};
+use interline_relay::LanePolicy;
+use interline_store::{DispatchState, HeldStage, Store, StoreError};
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{error, info, warn};
+
+const BATCH_MAX: usize = 64;
+/// A pause longer than this gives the account's deliveries back to the broker.
+const SHORT_PAUSE_MAX: Duration = Duration::from_secs(20);
+/// How many media are copied at once, each whole in memory.
+pub(super) const MEDIA_AT_ONCE: usize = 2;
+
+/// What all accounts share.
+#[derive(Clone)]
+pub struct DeliverContext {
+    /// Accounts and conversations as they are now.
+    pub live: LiveHandle,
+    /// The record.
+    pub store: Arc<dyn Store>,
+    /// Opens dispatches.
+    pub wire: Wire,
+    /// The HTTP client.
+    pub http: Http,
+    /// Platform backends' answers.
+    pub answers: Answers,
+    /// The current connection's publisher, for dead letters and egress.
+    pub publisher: watch::Receiver<Option<Publisher>>,
+    /// Bounds requests under way, all accounts together.
+    pub in_flight: Arc<Semaphore>,
+    /// Bounds media in memory, all accounts together.
+    pub media: Arc<Semaphore>,
+    /// Cancelled when the daemon drains.
+    pub stop: CancellationToken,
+}
+
+/// Times and bounds of the stage, from the config as it is now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) lane: LanePolicy,
+    pub(super) prev_timeout: Duration,
+    pub(super) settle_timeout: Duration,
+    pub(super) retry_min: Duration,
+    pub(super) retry_max: Duration,
+    pub(super) media_bytes_max: u64,
+    held_max_age: Duration,
+}
+
+/// Why a dead letter could not be put down.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BuryError {
+    #[error("there is no connection to the broker")]
+    NoBroker,
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One account's delivery.
+pub struct Delivering {
+    context: DeliverContext,
+    account: AccountRef,
+    gate: Arc<Gate>,
+    lanes: Mutex<HashMap<LaneId, Arc<Lane>>>,
+    tasks: TaskTracker,
+    session: AtomicU64,
+    session_changed: Notify,
+    recent: Mutex<Recent>,
+    started_ms: i64,
+}
+
+impl Delivering {
+    /// An account that delivers nothing yet.
+    pub fn new(context: DeliverContext, account: AccountRef) -> Arc<Self> {
+        Arc::new(Self {
+            context,
+            account,
+            gate: Arc::new(Gate::default()),
+            lanes: Mutex::default(),
+            tasks: TaskTracker::new(),
+            session: AtomicU64::new(0),
+            session_changed: Notify::new(),
+            recent: Mutex::default(),
+            started_ms: now_ms(),
+        })
+    }
+
+    /// Starts the lanes that the store holds rows for. To be called once, before anything is consumed.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the rows cannot be read.
+    pub async fn resume_held(self: &Arc<Self>) -> Result<(), StoreError> {
+        let held = self.store().held_lanes(HeldStage::Deliver, Some(&self.account)).await?;
+        let mut lanes = self.lock_lanes();
+        for row in held {
+            let lane = Arc::new(Lane::new(row.lane, true));
+            if lanes.insert(row.lane, lane.clone()).is_none() {
+                self.tasks.spawn(lane::run(lane, self.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Consumes the account's queue until the broker is lost or the daemon stops. While the account is paused for
+    /// long, nothing is consumed and the backlog stays in the broker.
+    ///
+    /// # Errors
+    /// [`LinkError`] or the reason of the loss; the supervisor connects again.
+    pub async fn run(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        stop: CancellationToken,
+    ) -> Result<(), DeliverError> {
+        let queue = {
+            let live = self.live();
+            topology::dispatch_queue(
+                &live.config.broker.prefix,
+                self.account.platform.as_str(),
+                &self.account.account,
+            )
+        };
+        info!(account_ref = %self.account, "deliver started");
+        while !stop.is_cancelled() {
+            if self.long_pause() {
+                tokio::select! {
+                    () = self.gate.changed() => {}
+                    () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                    () = stop.cancelled() => {}
+                }
+                continue;
+            }
+            let prefetch = self.live().config.deliver.prefetch;
+            let (consumer, acker) = link.consumer(&queue, prefetch, "interline").await?;
+            let ended = self.consume(consumer, &acker, &stop).await;
+            self.next_session();
+            ended?;
+        }
+        Ok(())
+    }
+
+    async fn consume(
+        self: &Arc<Self>,
+        mut consumer: Consumer,
+        acker: &Acker,
+        stop: &CancellationToken,
+    ) -> Result<(), DeliverError> {
+        let session = self.session.load(Ordering::SeqCst);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.gate.changed() => {
+                    if self.long_pause() {
+                        info!(account_ref = %self.account, "the account's backlog stays in the broker for now");
+                        break;
+                    }
+                }
+                batch = consumer.next_batch(BATCH_MAX) => {
+                    for delivery in batch? {
+                        self.accept(delivery, acker, session).await?;
+                    }
+                }
+            }
+        }
+        if self.is_stopping() {
+            // Drain: what is in flight settles and is acknowledged on the channel that it came on.
+            self.tasks.close();
+            self.tasks.wait().await;
+            acker.flush().await?;
+        }
+        consumer.close().await;
+        Ok(())
+    }
+
+    /// Puts one delivery into its lane; what is no dispatch of ours is dead-lettered.
+    async fn accept(
+        self: &Arc<Self>,
+        delivery: Delivery,
+        acker: &Acker,
+        session: u64,
+    ) -> Result<(), DeliverError> {
+        let message_id = delivery.properties.message_id.as_deref();
+        let replayed =
+            delivery.properties.headers.get(HEADER_REPLAYED).and_then(HeaderValue::as_int);
+        let replayed = replayed.map_or(0, |times| u32::try_from(times).unwrap_or(0));
+        let ticket = Ticket { acker: acker.clone(), tag: delivery.tag, session };
+        match self.context.wire.open(message_id, &delivery.body) {
+            Ok(dispatch) => {
+                self.push(Job {
+                    dispatch: Arc::new(dispatch),
+                    sealed: delivery.body,
+                    replayed,
+                    attempts: 0,
+                    since_ms: now_ms(),
+                    source: Source::Queue(ticket),
+                });
+            }
+            Err(error) => {
+                error!(account_ref = %self.account, %error, disposition = "dead-letter", "a dispatch cannot be read");
+                let id = message_id.unwrap_or("unknown").to_owned();
+                self.publish_dead(
+                    delivery.body,
+                    id,
+                    Reason::Unreadable,
+                    &error.to_string(),
+                    1,
+                    now_ms(),
+                    replayed,
+                )
+                .await?;
+                ticket.ack();
+            }
+        }
+        Ok(())
+    }
+
+    fn push(self: &Arc<Self>, job: Job) {
+        let id = job.dispatch.lane;
+        let mut lanes = self.lock_lanes();
+        if let Some(lane) = lanes.get(&id) {
+            lane.push(job);
+            return;
+        }
+        let lane = Arc::new(Lane::new(id, false));
+        lane.push(job);
+        lanes.insert(id, lane.clone());
+        drop(lanes);
+        self.tasks.spawn(lane::run(lane, self.clone()));
+    }
+
+    pub(super) fn forget_if_idle(&self, id: LaneId) -> bool {
+        let mut lanes = self.lock_lanes();
+        let idle = lanes.get(&id).is_none_or(|lane| lane.is_idle());
+        if idle {
+            lanes.remove(&id);
+        }
+        idle
+    }
+
+    fn lock_lanes(&self) -> std::sync::MutexGuard<'_, HashMap<LaneId, Arc<Lane>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_session(&self) {
+        self.session.fetch_add(1, Ordering::SeqCst);
+        self.session_changed.notify_waiters();
+    }
+
+    /// False for a delivery of a channel that is gone.
+    pub(super) fn is_current(&self, job: &Job) -> bool {
+        match &job.source {
+            Source::Queue(ticket) => ticket.session == self.session.load(Ordering::SeqCst),
+            Source::Held { .. } => true,
+        }
+    }
+
+    fn long_pause(&self) -> bool {
+        self.gate.paused().is_some_and(|(_, until)| {
+            until.saturating_duration_since(tokio::time::Instant::now()) > SHORT_PAUSE_MAX
+        })
+    }
+
+    /// The account's settings changed: it may send again at once.
+    pub fn reset(&self) {
+        self.gate.reset();
+    }
+
+    /// Waits until the account may send and a place among the requests under way is free; nothing if the daemon stops
+    /// or the channel is lost.
+    pub(super) async fn pass(&self) -> Option<(Pass, OwnedSemaphorePermit)> {
+        let changed = self.session_changed.notified();
+        tokio::select! {
+            biased;
+            () = self.context.stop.cancelled() => None,
+            pass = self.gate.pass() => {
+                let permit = self.context.in_flight.clone().acquire_owned().await.ok()?;
+                if self.is_stopping() { None } else { Some((pass, permit)) }
+            }
+            () = changed => None,
+        }
+    }
+
+    pub(super) async fn media_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.context.media.clone().acquire_owned().await.ok()
+    }
+
+    /// Waits, but not longer than the daemon runs or the channel stands.
+    pub(super) async fn sleep(&self, long: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(long) => {}
+            () = self.context.stop.cancelled() => {}
+            () = self.session_changed.notified() => {}
+        }
+    }
+
+    /// Carries one request to the platform and reads its answer.
+    pub(super) async fn transmit(
+        &self,
+        live: &Live,
+        request: &Request,
+    ) -> Result<Outcome, TransportError> {
+        let Some(account) = live.account(&self.account) else {
+            return Err(TransportError::NoAccount);
+        };
+        let response = match account.egress {
+            Egress::Http => self.context.http.send(&account, request, None).await?,
+            Egress::Queue => {
+                let publisher =
+                    self.context.publisher.borrow().clone().ok_or(TransportError::NoBroker)?;
+                let timeout = live.config.deliver.egress_answer_timeout;
+                let queue = topology::egress_queue(
+                    &live.config.broker.prefix,
+                    self.account.platform.as_str(),
+                );
+                self.context.answers.ask(&publisher, queue, request, timeout).await?
+            }
+        };
+        std::panic::catch_unwind(AssertUnwindSafe(|| account.bridge.interpret(request, &response)))
+            .map_err(|_| TransportError::Uninterpretable)
+    }
+
+    /// Puts the account to rest and says so, once a pause.
+    pub(super) fn pause(&self, reason: PauseReason, asked: Option<Duration>, failure: &Failure) {
+        let Some(long) = self.gate.pause(reason, asked) else { return };
+        let seconds = long.as_secs();
+        if reason.needs_operator() {
+            error!(account_ref = %self.account, reason = reason.as_str(), error = %failure, seconds,
+                "the account cannot send until an operator acts; its backlog stays in the broker");
+        } else {
+            warn!(account_ref = %self.account, reason = reason.as_str(), error = %failure, seconds,
+                "the account pauses; its backlog stays in the broker");
+        }
+    }
+
+    pub(super) fn platform_failed(&self, dispatch: &Dispatch) {
+        if let Some(long) = self.gate.failed(dispatch.lane) {
+            warn!(account_ref = %self.account, reason = PauseReason::Down.as_str(), seconds = long.as_secs(),
+                "several conversations fail in a row; the account pauses");
+        }
+    }
+
+    /// Publishes a dead letter, waits for the confirm, records the dispatch as dead.
+    pub(super) async fn bury(
+        &self,
+        job: &Job,
+        reason: Reason,
+        error: &str,
+    ) -> Result<(), BuryError> {
+        let dispatch = &job.dispatch;
+        warn!(dispatch_id = %dispatch.id, account_ref = %self.account, reason = reason.as_str(), error,
+            attempt = job.attempts, disposition = "dead-letter", "a dispatch is dead-lettered");
+        let id = dispatch.id.to_string();
+        let attempts = job.attempts.saturating_add(1);
+        self.publish_dead(
+            job.sealed.clone(),
+            id,
+            reason,
+            error,
+            attempts,
+            job.since_ms,
+            job.replayed,
+        )
+        .await?;
+        self.store()
+            .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Dead)
+            .await?;
+        Ok(())
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the story of a dead letter, told once")]
+    async fn publish_dead(
+        &self,
+        body: bytes::Bytes,
+        message_id: String,
+        reason: Reason,
+        error: &str,
+        attempts: u32,
+        first_ms: i64,
+        replayed: u32,
+    ) -> Result<(), BuryError> {
+        let publisher = self.context.publisher.borrow().clone().ok_or(BuryError::NoBroker)?;
+        let prefix = self.live().config.broker.prefix.clone();
+        let letter = DeadLetter {
+            reason,
+            stage: Stage::Deliver,
+            attempts,
+            error: error.to_owned(),
+            first_ms,
+            body,
+            message_id,
+            kind: TYPE_DISPATCH,
+            exchange: topology::dispatch_exchange(&prefix),
+            routing_key: topology::account_key(
+                self.account.platform.as_str(),
+                &self.account.account,
+            ),
+            replayed,
+        };
+        publisher.publish(letter.into_message(&prefix)).await?;
+        Ok(())
+    }
+
+    /// The reason to give a dispatch up, if it waited for too long.
+    pub(super) fn given_up(&self, job: &Job) -> Option<Reason> {
+        let age_max = i64::try_from(self.settings().held_max_age.as_millis()).unwrap_or(i64::MAX);
+        (now_ms().saturating_sub(job.since_ms) > age_max).then_some(Reason::Expired)
+    }
+
+    pub(super) fn was_finished(&self, id: DispatchId) -> bool {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
+    pub(super) fn note_finished(&self, id: DispatchId) {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    /// True if the store knows that a dispatch is finished. `time`: that of a neighbour in its lane.
+    pub(super) async fn finished_in_store(&self, id: DispatchId, time: i64) -> bool {
+        match self.store().dispatch(id, time).await {
+            Ok(row) => row.is_some_and(|row| row.state != DispatchState::Open),
+            Err(_) => false,
+        }
+    }
+
+    pub(super) fn settings(&self) -> Settings {
+        let live = self.live();
+        let deliver = &live.config.deliver;
+        Settings {
+            lane: LanePolicy {
+                blocked_max: deliver.lane_blocked_timeout,
+                deliveries_max: usize::from(deliver.lane_deliveries_max),
+            },
+            prev_timeout: deliver.prev_timeout,
+            settle_timeout: deliver.settle_timeout,
+            retry_min: deliver.retry_backoff_min,
+            retry_max: deliver.retry_backoff_max,
+            media_bytes_max: deliver.media_bytes_max,
+            held_max_age: live.config.store.held_max_age,
+        }
+    }
+
+    pub(super) fn attempt_of(&self, job: &Job) -> Attempt {
+        Attempt { dispatch: job.dispatch.clone(), replayed: job.replayed, attempts: job.attempts }
+    }
+
+    pub(super) fn live(&self) -> Arc<Live> {
+        self.context.live.get()
+    }
+
+    pub(super) fn account_now(&self, live: &Live) -> Option<Arc<Account>> {
+        live.account(&self.account)
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        self.context.store.as_ref()
+    }
+
+    pub(super) const fn http(&self) -> &Http {
+        &self.context.http
+    }
+
+    pub(super) const fn wire(&self) -> &Wire {
+        &self.context.wire
+    }
+
+    pub(super) const fn account_ref(&self) -> &AccountRef {
+        &self.account
+    }
+
+    pub(super) const fn started_ms(&self) -> i64 {
+        self.started_ms
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.context.stop.is_cancelled()
+    }
+
+    pub(super) async fn stopped(&self) {
+        self.context.stop.cancelled().await;
+    }
+}
+
+/// Why an account's consumption ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// The queue cannot be consumed.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The broker is gone.
+    #[error("the deliver stage lost the broker: {0}")]
+    Lost(#[from] LostReason),
+    /// A dead letter cannot be put down.
+    #[error("a dead letter cannot be put down")]
+    Bury(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<BuryError> for DeliverError {
+    fn from(error: BuryError) -> Self {
+        Self::Bury(Box::new(error))
+    }
+}

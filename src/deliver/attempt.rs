@@ -1,0 +1,456 @@
+//! One attempt at a dispatch: plan, intent, send, interpret, record.
+//!
+//! *Invariant:* the intent of a request is durable before its first byte leaves, and its outcome is durable before
+//! the next request's intent (G5). *Invariant:* consent is asked before every request (G6).
+
+use super::account::Delivering;
+use super::gate::{Pass, PauseReason};
+use super::http::TransportError;
+use super::plan::{self, PlanError};
+use crate::clock::now_ms;
+use crate::config::Uncertain;
+use crate::dead::Reason;
+use crate::live::Live;
+use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVerdict, Scope};
+use interline_envelope::{Dispatch, Redacted};
+use interline_relay::excerpt;
+use interline_store::{
+    DispatchRow, DispatchState, NewCopy, NewDispatch, RequestOutcome, RequestPlan, RequestRow,
+    RequestState, StoreError,
+};
+use std::time::Duration;
+use tracing::{debug, error, info, warn};
+
+/// How many graphemes of a message are kept for quotes.
+const EXCERPT_GRAPHEMES_MAX: usize = 80;
+/// How often a request of unknown fate is looked up while its marker or echo is waited for.
+const SETTLE_POLL: Duration = Duration::from_millis(200);
+/// How often media are tried before a line of text takes their place.
+const MEDIA_ATTEMPTS_MAX: u32 = 5;
+
+/// What follows from an attempt.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Finished and recorded, now or before.
+    Done,
+    /// It can never be delivered as it is.
+    Dead { reason: Reason, error: String },
+    /// Not yet; the lane waits.
+    Again { after: Duration },
+    /// The daemon stops, or the channel is gone: the broker or the store brings it again.
+    Abandon,
+}
+
+/// What became of one request.
+enum Sent {
+    Yes,
+    Step(Step),
+}
+
+/// What an attempt is about; cheap to copy, so that the lane can move the job meanwhile.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) dispatch: std::sync::Arc<Dispatch>,
+    pub(super) replayed: u32,
+    pub(super) attempts: u32,
+}
+
+impl Delivering {
+    /// Tries to deliver a dispatch. Not cancel-safe.
+    pub(super) async fn attempt(&self, of: Attempt) -> Step {
+        match self.try_attempt(&of).await {
+            Ok(step) => step,
+            Err(error) => {
+                error!(%error, dispatch_id = %of.dispatch.id, "the store failed; the dispatch will be retried");
+                Step::Again { after: self.backoff(&of) }
+            }
+        }
+    }
+
+    async fn try_attempt(&self, of: &Attempt) -> Result<Step, StoreError> {
+        let dispatch = &*of.dispatch;
+        let mut row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
+        if row.as_ref().is_some_and(|row| row.state == DispatchState::Dead) && of.replayed > 0 {
+            self.store().reopen(dispatch.id, dispatch.envelope.time).await?;
+            row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
+        }
+        if row.as_ref().is_some_and(|row| row.state != DispatchState::Open) {
+            return Ok(Step::Done);
+        }
+        let live = self.live();
+        if let Some(step) = self.refused_by_consent(&live, dispatch) {
+            return Ok(step);
+        }
+        if dispatch.expires.is_some_and(|expires| expires <= now_ms()) {
+            self.store()
+                .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Refused)
+                .await?;
+            return Ok(Step::Done);
+        }
+        let (requests, begun) = match row {
+            Some(row) => match requests_of(&row) {
+                Ok(requests) => (requests, Some(row)),
+                Err(error) => return Ok(Step::Dead { reason: Reason::Unreadable, error }),
+            },
+            None => match plan::plan(self, &live, dispatch, of.attempts < MEDIA_ATTEMPTS_MAX).await
+            {
+                Ok(requests) => (requests, None),
+                Err(PlanError::Store(error)) => return Err(error),
+                Err(PlanError::Media(why)) => {
+                    warn!(dispatch_id = %dispatch.id, error = why, "media are not to be had yet; trying again");
+                    return Ok(Step::Again { after: self.backoff(of) });
+                }
+                Err(error) => {
+                    return Ok(Step::Dead { reason: error.reason(), error: error.to_string() });
+                }
+            },
+        };
+        if requests.is_empty() {
+            self.store()
+                .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Done)
+                .await?;
+            self.store().record_copies(self.origin_copy(dispatch)).await?;
+            return Ok(Step::Done);
+        }
+        self.send_all(of, &requests, begun).await
+    }
+
+    async fn send_all(
+        &self,
+        of: &Attempt,
+        requests: &[Request],
+        begun: Option<DispatchRow>,
+    ) -> Result<Step, StoreError> {
+        let mut begun = begun.map(|row| row.requests);
+        for (n, request) in requests.iter().enumerate() {
+            let state = begun.as_ref().and_then(|rows| rows.get(n)).map(|row| row.state.clone());
+            let last = n + 1 == requests.len();
+            let sent = match state {
+                Some(RequestState::Sent { .. } | RequestState::Rejected) => Sent::Yes,
+                Some(RequestState::Intended { at }) => {
+                    self.resolve_uncertain(of, n, request, at, last).await?
+                }
+                Some(RequestState::Planned) | None => {
+                    let first_intent = begun.is_none();
+                    let sent = self.intend_and_send(of, n, requests, first_intent, last).await?;
+                    if first_intent {
+                        begun = Some(Vec::new());
+                    }
+                    sent
+                }
+            };
+            if let Sent::Step(step) = sent {
+                return Ok(step);
+            }
+        }
+        // Every request was sent by an earlier attempt that could not finish the record.
+        let dispatch = &*of.dispatch;
+        self.store()
+            .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Done)
+            .await?;
+        Ok(Step::Done)
+    }
+
+    /// Waits at the gate, asks for consent, makes the intent durable, sends, records.
+    async fn intend_and_send(
+        &self,
+        of: &Attempt,
+        n: usize,
+        requests: &[Request],
+        first_intent: bool,
+        last: bool,
+    ) -> Result<Sent, StoreError> {
+        let dispatch = &*of.dispatch;
+        let Some((pass, _place)) = self.pass().await else { return Ok(Sent::Step(Step::Abandon)) };
+        let live = self.live();
+        if let Some(step) = self.refused_by_consent(&live, dispatch) {
+            return Ok(Sent::Step(step));
+        }
+        let Some(request) = requests.get(n) else { return Ok(Sent::Yes) };
+        let now = now_ms();
+        if first_intent {
+            let plans = requests.iter().map(request_plan).collect();
+            let begin = NewDispatch { id: dispatch.id, time: dispatch.envelope.time, plans };
+            self.store().begin(begin, now).await?;
+        } else {
+            self.store().intend(dispatch.id, dispatch.envelope.time, number(n), now).await?;
+        }
+        let answer = self.transmit(&live, request).await;
+        self.record(of, n, request, now, last, answer, &pass).await
+    }
+
+    /// What the answer means, made durable.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request's fate, used once")]
+    async fn record(
+        &self,
+        of: &Attempt,
+        n: usize,
+        request: &Request,
+        intended_at: i64,
+        last: bool,
+        answer: Result<Outcome, TransportError>,
+        pass: &Pass,
+    ) -> Result<Sent, StoreError> {
+        match answer {
+            Ok(Outcome::Sent { native_ids }) => {
+                pass.succeeded();
+                self.record_sent(&of.dispatch, n, native_ids, last).await?;
+                Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes })
+            }
+            Ok(Outcome::Located(_)) => {
+                pass.succeeded();
+                self.record_sent(&of.dispatch, n, Vec::new(), last).await?;
+                Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes })
+            }
+            Ok(Outcome::Failed(failure)) => {
+                self.record_failure(of, n, request, intended_at, last, &failure).await
+            }
+            Err(error) => {
+                self.platform_failed(&of.dispatch);
+                warn!(dispatch_id = %of.dispatch.id, attempt = of.attempts, %error, "a request got no answer");
+                if error.certainty() == Certainty::NotSent || request.idempotent {
+                    self.not_sent(of, n).await?;
+                    return Ok(Sent::Step(Step::Again { after: self.backoff(of) }));
+                }
+                self.resolve_uncertain(of, n, request, intended_at, last).await
+            }
+        }
+    }
+
+    async fn record_failure(
+        &self,
+        of: &Attempt,
+        n: usize,
+        request: &Request,
+        intended_at: i64,
+        last: bool,
+        failure: &Failure,
+    ) -> Result<Sent, StoreError> {
+        let dispatch = &*of.dispatch;
+        match failure.certainty {
+            Certainty::Sent => {
+                self.record_sent(dispatch, n, Vec::new(), last).await?;
+                return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
+            }
+            Certainty::MaybeSent if !request.idempotent => {
+                self.platform_failed(dispatch);
+                warn!(dispatch_id = %dispatch.id, error = %failure, "a request's fate is unknown");
+                return self.resolve_uncertain(of, n, request, intended_at, last).await;
+            }
+            Certainty::MaybeSent | Certainty::NotSent => {}
+        }
+        let after = failure.retry_after.unwrap_or_else(|| self.backoff(of));
+        match failure.class.retry() {
+            RetryVerdict::AfterBackoff => {
+                self.not_sent(of, n).await?;
+                if failure.scope == Scope::Account && failure.class == Class::Throttle {
+                    self.pause(PauseReason::Throttled, failure.retry_after, failure);
+                } else if failure.class == Class::Retryable {
+                    self.platform_failed(dispatch);
+                }
+                debug!(dispatch_id = %dispatch.id, error = %failure, "a request will be retried");
+                Ok(Sent::Step(Step::Again {
+                    after: pair_backoff(failure, of.attempts).unwrap_or(after),
+                }))
+            }
+            RetryVerdict::WhenAccountRecovers => {
+                self.not_sent(of, n).await?;
+                let reason = if failure.class == Class::Blocked {
+                    PauseReason::Blocked
+                } else {
+                    PauseReason::Reauth
+                };
+                self.pause(reason, failure.retry_after, failure);
+                Ok(Sent::Step(Step::Again { after: Duration::ZERO }))
+            }
+            RetryVerdict::WhenWindowOpens
+            | RetryVerdict::WhenThreadReturns
+            | RetryVerdict::Never => {
+                let time = dispatch.envelope.time;
+                self.store()
+                    .outcome(
+                        dispatch.id,
+                        time,
+                        number(n),
+                        RequestOutcome::Rejected,
+                        Vec::new(),
+                        None,
+                    )
+                    .await?;
+                Ok(Sent::Step(Step::Dead {
+                    reason: Reason::of(failure.class),
+                    error: failure.to_string(),
+                }))
+            }
+        }
+    }
+
+    /// A request may have been sent: wait for its marker, then follow the account's policy.
+    async fn resolve_uncertain(
+        &self,
+        of: &Attempt,
+        n: usize,
+        request: &Request,
+        intended_at: i64,
+        last: bool,
+    ) -> Result<Sent, StoreError> {
+        let dispatch = &*of.dispatch;
+        if request.idempotent {
+            self.not_sent(of, n).await?;
+            return Ok(Sent::Step(Step::Again { after: Duration::ZERO }));
+        }
+        let settle_timeout =
+            i64::try_from(self.settings().settle_timeout.as_millis()).unwrap_or(i64::MAX);
+        // After a restart the markers of before are still on their way: the wait counts from the start at the earliest.
+        let deadline = intended_at.max(self.started_ms()).saturating_add(settle_timeout);
+        loop {
+            let row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
+            if let Some(native_ids) = settled(row.as_ref(), n) {
+                info!(dispatch_id = %dispatch.id, "a request of unknown fate was settled by its marker");
+                self.record_sent(dispatch, n, native_ids, last).await?;
+                return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
+            }
+            let left = deadline.saturating_sub(now_ms()).min(settle_timeout);
+            let Ok(left) = u64::try_from(left) else { break };
+            if left == 0 {
+                break;
+            }
+            self.sleep(SETTLE_POLL.min(Duration::from_millis(left))).await;
+            if self.is_stopping() {
+                return Ok(Sent::Step(Step::Abandon));
+            }
+        }
+        let live = self.live();
+        let policy = self
+            .account_now(&live)
+            .map_or(live.config.deliver.uncertain, |account| account.uncertain);
+        match policy {
+            Uncertain::Resend => {
+                warn!(dispatch_id = %dispatch.id, "a request of unknown fate is sent again, as `uncertain` says");
+                self.not_sent(of, n).await?;
+                Ok(Sent::Step(Step::Again { after: Duration::ZERO }))
+            }
+            Uncertain::Hold => Ok(Sent::Step(Step::Dead {
+                reason: Reason::Uncertain,
+                error: "the request may have been sent, and the account's policy is to hold it"
+                    .to_owned(),
+            })),
+        }
+    }
+
+    async fn not_sent(&self, of: &Attempt, n: usize) -> Result<(), StoreError> {
+        let dispatch = &*of.dispatch;
+        let time = dispatch.envelope.time;
+        self.store()
+            .outcome(dispatch.id, time, number(n), RequestOutcome::NotSent, Vec::new(), None)
+            .await?;
+        Ok(())
+    }
+
+    async fn record_sent(
+        &self,
+        dispatch: &Dispatch,
+        n: usize,
+        native_ids: Vec<Redacted<String>>,
+        last: bool,
+    ) -> Result<(), StoreError> {
+        let mut copies: Vec<NewCopy> = native_ids
+            .iter()
+            .map(|native_id| NewCopy {
+                account: dispatch.to.account.clone(),
+                chat: dispatch.to.user.clone(),
+                native_id: native_id.clone(),
+                envelope: dispatch.envelope.id,
+                participant: dispatch.to.clone(),
+                part: number(n),
+                excerpt: excerpt(&dispatch.envelope, EXCERPT_GRAPHEMES_MAX),
+                author: Some(dispatch.author.alias.clone()),
+                at: now_ms(),
+            })
+            .collect();
+        copies.extend(self.origin_copy(dispatch));
+        let outcome = RequestOutcome::Sent { native_ids };
+        let finish = last.then_some(DispatchState::Done);
+        self.store()
+            .outcome(dispatch.id, dispatch.envelope.time, number(n), outcome, copies, finish)
+            .await?;
+        Ok(())
+    }
+
+    /// The origin's own copy, so that a reply to one's own message resolves.
+    fn origin_copy(&self, dispatch: &Dispatch) -> Vec<NewCopy> {
+        let origin = &dispatch.origin;
+        // Edits, reactions and deletes carry the id of the message that they are about, not one of their own.
+        if dispatch.envelope.kind != interline_envelope::Kind::Message {
+            return Vec::new();
+        }
+        origin
+            .native_id
+            .iter()
+            .map(|native_id| NewCopy {
+                account: origin.account.account.clone(),
+                chat: origin.account.user.clone(),
+                native_id: native_id.clone(),
+                envelope: dispatch.envelope.id,
+                participant: origin.account.clone(),
+                part: 0,
+                excerpt: excerpt(&dispatch.envelope, EXCERPT_GRAPHEMES_MAX),
+                author: Some(dispatch.author.alias.clone()),
+                at: now_ms(),
+            })
+            .collect()
+    }
+
+    fn refused_by_consent(&self, live: &Live, dispatch: &Dispatch) -> Option<Step> {
+        let member = live.directory.is_member(&dispatch.conversation, &dispatch.to);
+        let heard = live.directory.is_member(&dispatch.conversation, &dispatch.origin.account);
+        (!member || !heard).then(|| Step::Dead {
+            reason: Reason::NotAMember,
+            error: "the sender or the recipient no longer takes part in the conversation"
+                .to_owned(),
+        })
+    }
+
+    fn backoff(&self, of: &Attempt) -> Duration {
+        let settings = self.settings();
+        let seed = u64::from_be_bytes(*of.dispatch.lane.as_bytes());
+        interline_relay::backoff(
+            of.attempts.saturating_add(1),
+            seed,
+            settings.retry_min,
+            settings.retry_max,
+        )
+    }
+}
+
+/// WhatsApp's pair limit: 4^n seconds.
+fn pair_backoff(failure: &Failure, attempts: u32) -> Option<Duration> {
+    (failure.scope == Scope::Pair && failure.class == Class::Throttle).then(|| {
+        failure
+            .retry_after
+            .unwrap_or_else(|| Duration::from_secs(4_u64.saturating_pow(attempts.min(6))))
+    })
+}
+
+fn settled(row: Option<&DispatchRow>, n: usize) -> Option<Vec<Redacted<String>>> {
+    match &row?.requests.get(n)?.state {
+        RequestState::Sent { native_ids } => Some(native_ids.clone()),
+        RequestState::Planned | RequestState::Intended { .. } | RequestState::Rejected => None,
+    }
+}
+
+fn number(n: usize) -> u16 {
+    u16::try_from(n).unwrap_or(u16::MAX)
+}
+
+fn request_plan(request: &Request) -> RequestPlan {
+    // A rendered request is a tree of strings and numbers: its encoding cannot fail.
+    RequestPlan { body: serde_json::to_vec(request).unwrap_or_default() }
+}
+
+fn requests_of(row: &DispatchRow) -> Result<Vec<Request>, String> {
+    let read = |row: &RequestRow| serde_json::from_slice(&row.plan);
+    row.requests.iter().map(read).collect::<Result<_, _>>().map_err(|error| {
+        format!("the stored plan of this dispatch cannot be read: {error}; was it written by a later version?")
+    })
+}

@@ -1,0 +1,48 @@
+//! A dispatch on its way through a lane, and where it came from.
+
+use interline_broker::{Acker, DeliveryTag};
+use interline_envelope::Dispatch;
+use std::sync::Arc;
+
+/// The broker's claim on a delivery. Stale once the channel that it came on is gone.
+#[derive(Clone, Debug)]
+pub(super) struct Ticket {
+    pub(super) acker: Acker,
+    pub(super) tag: DeliveryTag,
+    /// The number of the consumer that it came on.
+    pub(super) session: u64,
+}
+
+impl Ticket {
+    /// Acknowledges. After the channel was lost this does nothing: the broker delivers again.
+    pub(super) fn ack(&self) {
+        self.acker.ack(self.tag);
+    }
+}
+
+/// Who keeps a dispatch safe while it is worked on.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// The broker, unacknowledged.
+    Queue(Ticket),
+    /// The store's `held` rows.
+    Held {
+        /// The row.
+        seq: u64,
+    },
+}
+
+/// A dispatch on its way through a lane.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) dispatch: Arc<Dispatch>,
+    /// The body as it was on the queue.
+    pub(super) sealed: bytes::Bytes,
+    /// How many times an operator replayed it.
+    pub(super) replayed: u32,
+    /// Failed attempts so far, those before a restart of a held one included.
+    pub(super) attempts: u32,
+    /// When this daemon first saw it: UTC milliseconds.
+    pub(super) since_ms: i64,
+    pub(super) source: Source,
+}

@@ -1,0 +1,343 @@
+//! A lane: what goes to one participant of one conversation, strictly in order.
+//!
+//! A retry waits inside its lane. A lane that is blocked for long, or that holds many deliveries, moves what it holds
+//! to the store's `held` rows, in order, and acknowledges; while rows remain, later dispatches append there. So no
+//! conversation starves another of prefetch, and nothing stays unacknowledged for long (G3, G9).
+//!
+//! A lane outlives the broker's channel: it finishes the request that it is in and drops what it has queued, which
+//! the broker delivers again. *Invariant:* only the lane's own task touches its held rows.
+
+use super::account::Delivering;
+use super::attempt::Step;
+use super::job::{Job, Source};
+use crate::dead::Reason;
+use interline_envelope::{DispatchId, LaneId};
+use interline_store::{HeldBody, HeldRow, HeldStage};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::{debug, error, warn};
+
+/// How many held rows are read at once.
+const HELD_ROWS_READ: usize = 16;
+/// How long to wait before the store or the dead-letter queue is asked again.
+const UPSTREAM_RETRY: Duration = Duration::from_secs(1);
+
+/// One lane's queue. Its task runs while there is something to do.
+#[derive(Debug)]
+pub(super) struct Lane {
+    id: LaneId,
+    state: Mutex<LaneState>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
+    queue: VecDeque<Job>,
+    /// True while the store holds rows of this lane.
+    held: bool,
+}
+
+enum Next {
+    Job(Job),
+    Held,
+    /// The head names a predecessor that has not come yet.
+    WaitForPrev(DispatchId),
+    Idle,
+}
+
+impl Lane {
+    pub(super) fn new(id: LaneId, held: bool) -> Self {
+        Self {
+            id,
+            state: Mutex::new(LaneState { queue: VecDeque::new(), held }),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Appends a delivery.
+    pub(super) fn push(&self, job: Job) {
+        self.lock().queue.push_back(job);
+        self.wake.notify_one();
+    }
+
+    /// True if nothing is queued or held: the lane may be forgotten.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.queue.is_empty() && !state.held
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, LaneState> {
+        // Each critical section below leaves the queue whole at every point, so a poisoned lock is still sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, on: &Delivering) -> Next {
+        let mut state = self.lock();
+        state.queue.retain(|job| on.is_current(job));
+        if state.held {
+            return Next::Held;
+        }
+        let Some(head) = state.queue.front() else { return Next::Idle };
+        let Some(prev) = head.dispatch.prev.filter(|prev| !on.was_finished(*prev)) else {
+            return state.queue.pop_front().map_or(Next::Idle, Next::Job);
+        };
+        match state.queue.iter().position(|job| job.dispatch.id == prev) {
+            Some(at) => state.queue.remove(at).map_or(Next::Idle, Next::Job),
+            None => Next::WaitForPrev(prev),
+        }
+    }
+}
+
+/// Runs a lane until it has nothing left to do, or the daemon stops.
+pub(super) async fn run(lane: Arc<Lane>, on: Arc<Delivering>) {
+    loop {
+        if on.is_stopping() {
+            return;
+        }
+        match lane.next(&on) {
+            Next::Job(job) => run_job(&lane, &on, job).await,
+            Next::Held => run_held(&lane, &on).await,
+            Next::WaitForPrev(prev) => wait_for_prev(&lane, &on, prev).await,
+            Next::Idle => {
+                if on.forget_if_idle(lane.id) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the predecessor was finished elsewhere, comes, or is given up on.
+async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId) {
+    let settings = on.settings();
+    let deadline = Instant::now() + settings.prev_timeout;
+    let known = lane.lock().queue.front().map(|job| job.dispatch.envelope.time);
+    if let Some(time) = known
+        && on.finished_in_store(prev, time).await
+    {
+        on.note_finished(prev);
+        return;
+    }
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline) => break,
+            () = on.stopped() => return,
+            () = lane.wake.notified() => {
+                if on.was_finished(prev) || lane.lock().queue.iter().any(|job| job.dispatch.id == prev) {
+                    return;
+                }
+            }
+        }
+    }
+    warn!(dispatch_id = %prev, "a predecessor did not come in time; its lane goes on");
+    on.note_finished(prev);
+}
+
+/// Works off held rows, oldest first, until none is left.
+async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
+    let rows = match on.store().held_peek(HeldStage::Deliver, lane.id, HELD_ROWS_READ).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            error!(%error, "held rows cannot be read; trying again");
+            on.sleep(UPSTREAM_RETRY).await;
+            return;
+        }
+    };
+    if rows.is_empty() {
+        lane.lock().held = false;
+        return;
+    }
+    for row in rows {
+        if on.is_stopping() {
+            return;
+        }
+        match open_row(on, row) {
+            Ok(job) => run_job(lane, on, job).await,
+            Err(seq) => {
+                error!("a held row cannot be opened; it is left out");
+                if let Err(error) = on.store().held_release(HeldStage::Deliver, lane.id, seq).await
+                {
+                    error!(%error, "a held row cannot be removed");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
+    let dispatch =
+        on.wire().open(Some(&row.dispatch.to_string()), &row.body).map_err(|_| row.seq)?;
+    Ok(Job {
+        dispatch: Arc::new(dispatch),
+        sealed: row.body.into(),
+        replayed: 0,
+        attempts: row.attempts,
+        since_ms: row.held_at,
+        source: Source::Held { seq: row.seq },
+    })
+}
+
+/// Sees one dispatch through: attempts, waits, and what follows from the last one.
+async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) {
+    let mut blocked_since: Option<Instant> = None;
+    loop {
+        if on.is_stopping() || !on.is_current(&job) {
+            return;
+        }
+        let attempt = on.attempt(on.attempt_of(&job));
+        let step = under_pressure(lane, on, &mut job, blocked_since, attempt).await;
+        match step {
+            Step::Done => {
+                on.note_finished(job.dispatch.id);
+                settle(lane, on, job).await;
+                return;
+            }
+            Step::Dead { reason, error } => {
+                if bury(on, &job, reason, &error).await {
+                    on.note_finished(job.dispatch.id);
+                    settle(lane, on, job).await;
+                    return;
+                }
+                under_pressure(lane, on, &mut job, blocked_since, on.sleep(UPSTREAM_RETRY)).await;
+            }
+            Step::Again { after } => {
+                blocked_since.get_or_insert_with(Instant::now);
+                job.attempts = job.attempts.saturating_add(1);
+                if let Some(reason) = on.given_up(&job)
+                    && bury(on, &job, reason, "no attempt succeeded in time").await
+                {
+                    on.note_finished(job.dispatch.id);
+                    settle(lane, on, job).await;
+                    return;
+                }
+                under_pressure(lane, on, &mut job, blocked_since, on.sleep(after)).await;
+            }
+            Step::Abandon => return,
+        }
+    }
+}
+
+/// Waits for `work`, and meanwhile moves the lane to the store when it must.
+async fn under_pressure<T>(
+    lane: &Lane,
+    on: &Delivering,
+    job: &mut Job,
+    blocked_since: Option<Instant>,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    let started = blocked_since.unwrap_or_else(Instant::now);
+    let mut deadline = started + on.settings().lane.blocked_max;
+    loop {
+        if must_hold(lane, on, job, started) && !hold(lane, on, job).await {
+            // The store is full or failing: what is unacknowledged stays with the broker, and is tried again later.
+            deadline = Instant::now() + UPSTREAM_RETRY;
+        }
+        let waits = matches!(job.source, Source::Queue(_)) || deadline > Instant::now();
+        tokio::select! {
+            result = &mut work => return result,
+            () = lane.wake.notified() => {}
+            () = tokio::time::sleep_until(deadline), if waits => {}
+        }
+        if !waits {
+            deadline = Instant::now() + UPSTREAM_RETRY;
+        }
+    }
+}
+
+fn must_hold(lane: &Lane, on: &Delivering, job: &Job, started: Instant) -> bool {
+    let mut state = lane.lock();
+    state.queue.retain(|queued| on.is_current(queued));
+    let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
+    if state.held {
+        return !state.queue.is_empty() || in_queue;
+    }
+    let deliveries = state.queue.len() + usize::from(in_queue);
+    on.settings().lane.must_hold(in_queue.then(|| started.elapsed()), deliveries)
+}
+
+/// Moves the current job and all that is queued to the store, in order, and acknowledges them.
+async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> bool {
+    let mut bodies = Vec::new();
+    let mut tickets = Vec::new();
+    let head = match &job.source {
+        Source::Queue(ticket) => {
+            tickets.push(ticket.clone());
+            bodies.push(held_body(job));
+            true
+        }
+        Source::Held { .. } => false,
+    };
+    let taken: Vec<Job> = {
+        let state = lane.lock();
+        state.queue.iter().cloned().collect()
+    };
+    for queued in &taken {
+        if let Source::Queue(ticket) = &queued.source {
+            tickets.push(ticket.clone());
+            bodies.push(held_body(queued));
+        }
+    }
+    let count = bodies.len();
+    match on.store().hold(HeldStage::Deliver, lane.id, on.account_ref(), bodies).await {
+        Ok(seqs) => {
+            {
+                let mut state = lane.lock();
+                state.held = true;
+                // What arrived while the store wrote is at the end; what was written is at the front.
+                let kept = state.queue.len().min(taken.len());
+                state.queue.drain(..kept);
+            }
+            if head && let Some(seq) = seqs.first() {
+                job.source = Source::Held { seq: *seq };
+            }
+            for ticket in tickets {
+                ticket.ack();
+            }
+            debug!(count, "a lane moved to the store");
+            true
+        }
+        Err(error) => {
+            error!(%error, "a blocked lane cannot be moved to the store; its deliveries stay with the broker");
+            false
+        }
+    }
+}
+
+fn held_body(job: &Job) -> HeldBody {
+    HeldBody {
+        dispatch: job.dispatch.id,
+        body: job.sealed.to_vec(),
+        held_at: job.since_ms,
+        attempts: job.attempts,
+    }
+}
+
+/// Acknowledges a delivery, or removes a held row: the dispatch is finished and recorded.
+async fn settle(lane: &Lane, on: &Delivering, job: Job) {
+    match job.source {
+        Source::Queue(ticket) => ticket.ack(),
+        Source::Held { seq } => {
+            if let Err(error) = on.store().held_release(HeldStage::Deliver, lane.id, seq).await {
+                // The row comes again, and its record says that it is done.
+                error!(%error, "a held row cannot be removed");
+                on.sleep(UPSTREAM_RETRY).await;
+            }
+        }
+    }
+}
+
+/// Publishes a dead letter and records the dispatch as dead. True if both are safe.
+async fn bury(on: &Delivering, job: &Job, reason: Reason, error: &str) -> bool {
+    match on.bury(job, reason, error).await {
+        Ok(()) => true,
+        Err(error) => {
+            error!(%error, dispatch_id = %job.dispatch.id, "a dead letter cannot be put down; trying again");
+            false
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The deliver stage: dispatches in, requests to the platform out, a record of each.
+//!
+//! One consumer an account; within it a lane for each conversation. The record is the de-duplication and the message
+//! map: what it says is done is never sent again.
+
+mod account;
+mod answers;
+mod attempt;
+mod gate;
+mod http;
+mod job;
+mod lane;
+mod plan;
+mod recent;
+
+pub use account::{DeliverContext, DeliverError, Delivering};
+pub use answers::Answers;
+pub use gate::PauseReason;
+pub use http::{Http, TransportError};
+
+/// How many media may be copied at once, all accounts together.
+pub const MEDIA_AT_ONCE: usize = account::MEDIA_AT_ONCE;

@@ -1,0 +1,364 @@
+//! The relay's side of lanes: it publishes each lane in order, also where the target's queue refuses for a while.
+//!
+//! Shared by the relay tasks of all platforms, since one lane is fed by every other participant. What is refused
+//! waits in its lane and is tried again; after `relay.target_refusal_timeout` it moves to the store's `held` rows,
+//! its event is acknowledged, and later dispatches of the lane append there until the rows are drained, in order.
+
+use super::RelayError;
+use crate::clock::now_ms;
+use crate::dead::{DeadLetter, Reason, Stage};
+use crate::live::LiveHandle;
+use crate::wire::{TYPE_DISPATCH, Wire, traceparent};
+use interline_broker::{
+    Confirm, HeaderValue, OutMessage, Properties, PublishError, Publisher, topology,
+};
+use interline_envelope::{AccountRef, Dispatch, DispatchId, LaneId};
+use interline_store::{HeldBody, HeldStage, Store};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// How often held dispatches are offered to their queue again.
+const DRAIN_EVERY: Duration = Duration::from_secs(2);
+const DRAIN_ROWS: usize = 64;
+
+#[derive(Debug, Default)]
+struct Lane {
+    /// The dispatch published last, while the broker has not confirmed it.
+    unconfirmed: Option<(u64, DispatchId)>,
+    /// The numbers of those that wait, in order.
+    waiting: BTreeSet<u64>,
+    /// True while the store holds rows of this lane.
+    held: bool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lanes: HashMap<LaneId, Lane>,
+    next: u64,
+}
+
+/// All lanes that something is on its way in, or held for.
+pub struct Lanes {
+    state: Mutex<State>,
+    /// Some lane changed.
+    changed: Notify,
+    /// Held by whoever moves rows of any lane in or out of the store, so that `held` and the rows agree.
+    held_rows: tokio::sync::Mutex<()>,
+    publisher: Publisher,
+    store: Arc<dyn Store>,
+    wire: Wire,
+    live: LiveHandle,
+}
+
+/// A dispatch on its way.
+pub(super) struct Published {
+    seq: u64,
+    lane: LaneId,
+    id: DispatchId,
+    account: AccountRef,
+    message: Result<OutMessage, String>,
+    confirm: Option<Confirm>,
+}
+
+impl Lanes {
+    /// Knows the lanes that the store holds rows for.
+    ///
+    /// # Errors
+    /// [`interline_store::StoreError`] if they cannot be read.
+    pub async fn load(
+        publisher: Publisher,
+        store: Arc<dyn Store>,
+        wire: Wire,
+        live: LiveHandle,
+    ) -> Result<Self, interline_store::StoreError> {
+        let mut state = State::default();
+        for lane in store.held_lanes(HeldStage::Relay, None).await? {
+            state.lanes.entry(lane.lane).or_default().held = true;
+        }
+        Ok(Self {
+            state: Mutex::new(state),
+            changed: Notify::new(),
+            held_rows: tokio::sync::Mutex::new(()),
+            publisher,
+            store,
+            wire,
+            live,
+        })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // Every critical section leaves the map whole at every point.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a dispatch to the broker, or lets it wait behind what its lane already waits for.
+    pub(super) async fn publish(&self, mut dispatch: Dispatch) -> Result<Published, RelayError> {
+        let (seq, may_go) = {
+            let mut state = self.lock();
+            state.next += 1;
+            let seq = state.next;
+            let lane = state.lanes.entry(dispatch.lane).or_default();
+            let may_go = lane.waiting.is_empty() && !lane.held;
+            if may_go {
+                dispatch.prev =
+                    lane.unconfirmed.map(|(_, id)| id).filter(|prev| *prev != dispatch.id);
+                lane.unconfirmed = Some((seq, dispatch.id));
+            } else {
+                lane.waiting.insert(seq);
+            }
+            (seq, may_go)
+        };
+        let message = self.message(&dispatch);
+        let confirm = match &message {
+            Ok(message) if may_go => Some(self.publisher.send(message.clone()).await?),
+            Ok(_) | Err(_) => None,
+        };
+        let (lane, id, account) = (dispatch.lane, dispatch.id, dispatch.to.account);
+        Ok(Published { seq, lane, id, account, message, confirm })
+    }
+
+    fn message(&self, dispatch: &Dispatch) -> Result<OutMessage, String> {
+        let prefix = &self.live.get().config.broker.prefix;
+        let body = self.wire.seal(dispatch).map_err(|error| error.to_string())?;
+        let id = dispatch.id.to_string();
+        let text = |value: &str| HeaderValue::Text(value.to_owned());
+        let trace = traceparent(dispatch.envelope.id.as_bytes(), dispatch.lane.as_bytes());
+        let headers = BTreeMap::from([
+            ("cloudEvents:specversion".to_owned(), text("1.0")),
+            ("cloudEvents:id".to_owned(), text(&id)),
+            ("cloudEvents:source".to_owned(), text("/interline/relay")),
+            ("cloudEvents:type".to_owned(), text(TYPE_DISPATCH)),
+            ("traceparent".to_owned(), HeaderValue::Text(trace)),
+        ]);
+        Ok(OutMessage {
+            exchange: topology::dispatch_exchange(prefix),
+            routing_key: routing_key(&dispatch.to.account),
+            body: body.into(),
+            properties: Properties {
+                message_id: Some(id),
+                kind: Some(TYPE_DISPATCH.to_owned()),
+                headers,
+                ..Properties::default()
+            },
+        })
+    }
+
+    /// Waits until the broker confirmed a dispatch, or it is held or dead-lettered.
+    pub(super) async fn confirmed(&self, one: Published) -> Result<(), RelayError> {
+        let Published { seq, lane, id, account, message, confirm } = one;
+        let message = match message {
+            Ok(message) => message,
+            Err(error) => {
+                self.forget(lane, seq);
+                return self.bury_oversized(id, &account, error).await;
+            }
+        };
+        if let Some(confirm) = confirm {
+            match confirm.await {
+                Ok(()) => {
+                    self.forget(lane, seq);
+                    return Ok(());
+                }
+                Err(error) if is_refusal(&error) => {
+                    warn!(dispatch_id = %id, %error, "a target's queue refuses; its lane waits");
+                    let mut state = self.lock();
+                    let lane = state.lanes.entry(lane).or_default();
+                    lane.waiting.insert(seq);
+                    lane.unconfirmed = lane.unconfirmed.filter(|(last, _)| *last != seq);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.wait_in_lane(seq, lane, id, &account, message).await
+    }
+
+    async fn wait_in_lane(
+        &self,
+        seq: u64,
+        lane: LaneId,
+        id: DispatchId,
+        account: &AccountRef,
+        message: OutMessage,
+    ) -> Result<(), RelayError> {
+        let since = Instant::now();
+        let mut attempt = 0;
+        loop {
+            self.until_first(lane, seq).await;
+            let timeout = self.live.get().config.relay.target_refusal_timeout;
+            if self.is_held(lane) || since.elapsed() >= timeout {
+                if self.hold(lane, id, account, &message).await {
+                    self.forget(lane, seq);
+                    return Ok(());
+                }
+            } else {
+                match self.publisher.send(message.clone()).await?.await {
+                    Ok(()) => {
+                        self.forget(lane, seq);
+                        return Ok(());
+                    }
+                    Err(error) if is_refusal(&error) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            attempt += 1;
+            tokio::time::sleep(interline_relay::backoff(attempt, seq, RETRY_MIN, RETRY_MAX)).await;
+        }
+    }
+
+    /// Waits until everything of the lane that came before `seq` is gone.
+    async fn until_first(&self, lane: LaneId, seq: u64) {
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let first = self.lock().lanes.get(&lane).and_then(|lane| lane.waiting.first().copied());
+            if first.is_none_or(|first| first >= seq) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn is_held(&self, lane: LaneId) -> bool {
+        self.lock().lanes.get(&lane).is_some_and(|lane| lane.held)
+    }
+
+    async fn hold(
+        &self,
+        lane: LaneId,
+        id: DispatchId,
+        account: &AccountRef,
+        message: &OutMessage,
+    ) -> bool {
+        let _rows = self.held_rows.lock().await;
+        let body =
+            HeldBody { dispatch: id, body: message.body.to_vec(), held_at: now_ms(), attempts: 0 };
+        match self.store.hold(HeldStage::Relay, lane, account, vec![body]).await {
+            Ok(_) => {
+                self.lock().lanes.entry(lane).or_default().held = true;
+                info!(dispatch_id = %id, account_ref = %account, "a dispatch is held until its queue takes it");
+                true
+            }
+            Err(error) => {
+                error!(%error, "a refused dispatch cannot be held; its event stays with the broker");
+                false
+            }
+        }
+    }
+
+    fn forget(&self, lane: LaneId, seq: u64) {
+        let mut state = self.lock();
+        if let Some(entry) = state.lanes.get_mut(&lane) {
+            let waited = entry.waiting.remove(&seq);
+            entry.unconfirmed = entry.unconfirmed.filter(|(last, _)| *last != seq);
+            if entry.waiting.is_empty() && entry.unconfirmed.is_none() && !entry.held {
+                state.lanes.remove(&lane);
+            }
+            drop(state);
+            if waited {
+                self.changed.notify_waiters();
+            }
+        }
+    }
+
+    async fn bury_oversized(
+        &self,
+        id: DispatchId,
+        account: &AccountRef,
+        error: String,
+    ) -> Result<(), RelayError> {
+        error!(dispatch_id = %id, error, "a dispatch cannot be sealed");
+        let prefix = self.live.get().config.broker.prefix.clone();
+        let letter = DeadLetter {
+            reason: Reason::TooLarge,
+            stage: Stage::Relay,
+            attempts: 1,
+            error,
+            first_ms: now_ms(),
+            body: bytes::Bytes::new(),
+            message_id: id.to_string(),
+            kind: TYPE_DISPATCH,
+            exchange: topology::dispatch_exchange(&prefix),
+            routing_key: routing_key(account),
+            replayed: 0,
+        };
+        self.publisher.send(letter.into_message(&prefix)).await?.await?;
+        Ok(())
+    }
+
+    /// Offers held dispatches to their queues, again and again, until the broker is lost. Never returns `Ok`.
+    ///
+    /// # Errors
+    /// [`RelayError`] if the broker is gone.
+    pub async fn drain(&self) -> RelayError {
+        loop {
+            tokio::time::sleep(DRAIN_EVERY).await;
+            let held: Vec<LaneId> =
+                self.lock().lanes.iter().filter(|(_, lane)| lane.held).map(|(id, _)| *id).collect();
+            for lane in held {
+                if let Err(error) = self.drain_lane(lane).await {
+                    return error;
+                }
+            }
+        }
+    }
+
+    async fn drain_lane(&self, lane: LaneId) -> Result<(), RelayError> {
+        let _rows = self.held_rows.lock().await;
+        let prefix = self.live.get().config.broker.prefix.clone();
+        loop {
+            let rows = match self.store.held_peek(HeldStage::Relay, lane, DRAIN_ROWS).await {
+                Ok(rows) => rows,
+                Err(error) => {
+                    error!(%error, "held dispatches cannot be read; trying again");
+                    return Ok(());
+                }
+            };
+            if rows.is_empty() {
+                let mut state = self.lock();
+                if let Some(entry) = state.lanes.get_mut(&lane) {
+                    entry.held = false;
+                }
+                drop(state);
+                self.forget(lane, 0);
+                info!("a held lane flows again");
+                return Ok(());
+            }
+            for row in rows {
+                let message = OutMessage {
+                    exchange: topology::dispatch_exchange(&prefix),
+                    routing_key: routing_key(&row.account),
+                    body: row.body.into(),
+                    properties: Properties {
+                        message_id: Some(row.dispatch.to_string()),
+                        kind: Some(TYPE_DISPATCH.to_owned()),
+                        ..Properties::default()
+                    },
+                };
+                match self.publisher.send(message).await?.await {
+                    Ok(()) => {}
+                    Err(error) if is_refusal(&error) => return Ok(()),
+                    Err(error) => return Err(error.into()),
+                }
+                if let Err(error) = self.store.held_release(HeldStage::Relay, lane, row.seq).await {
+                    // It is published again, and deliver sends it once.
+                    error!(%error, "a held dispatch cannot be removed");
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn routing_key(account: &AccountRef) -> String {
+    format!("{}.{}", account.platform, account.account)
+}
+
+const fn is_refusal(error: &PublishError) -> bool {
+    matches!(error, PublishError::Refused { .. } | PublishError::Unroutable { .. })
+}

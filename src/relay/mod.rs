@@ -1,0 +1,278 @@
+//! The relay stage: a platform's events in, dispatches for each participant out.
+//!
+//! One task a platform. It takes what the consumer has ready, publishes what follows from it concurrently, and
+//! acknowledges an event when everything that follows is confirmed or recorded (G1). It keeps no store rows for what
+//! flows; ids are deterministic, so a repeated event makes the same dispatches, and deliver sends each once (G2).
+
+mod lanes;
+mod poison;
+mod translate;
+
+use crate::dead::{DeadLetter, Reason, Stage};
+use crate::live::{Live, LiveHandle};
+use crate::wire::{TYPE_ANSWER, TYPE_EVENT, Wire};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use interline_bridge_api::Bridge;
+use interline_broker::{
+    Acker, Consumer, Delivery, DeliveryTag, LostReason, PublishError, Publisher, topology,
+};
+use interline_envelope::IdKey;
+use interline_store::{Store, StoreError};
+pub use lanes::Lanes;
+use poison::{Poison, Verdict};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+use translate::{Consequences, Settlement, translate};
+
+/// How many events are taken at once.
+const BATCH_MAX: usize = 64;
+/// How long to wait before a store that failed is asked again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// What the stage works with.
+#[derive(Clone)]
+pub struct Relay {
+    /// Accounts and conversations as they are now.
+    pub live: LiveHandle,
+    /// The store, for settlements, held dispatches and poison.
+    pub store: Arc<dyn Store>,
+    /// K_id.
+    pub ids: IdKey,
+    /// Seals dispatches.
+    pub wire: Wire,
+    /// Platform backends' answers on their way to deliver.
+    pub answers: crate::deliver::Answers,
+}
+
+/// Why the stage ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The broker is gone; the supervisor connects again.
+    #[error("the relay stage lost the broker: {0}")]
+    Lost(#[from] LostReason),
+    /// A publish failed in a way that leaves the channel unusable.
+    #[error("the relay stage cannot publish")]
+    Publish(#[from] PublishError),
+}
+
+/// One event whose consequences are on their way.
+struct Settled {
+    tag: DeliveryTag,
+    poison_key: Option<[u8; 16]>,
+    result: Result<(), RelayError>,
+}
+
+impl Relay {
+    /// Runs the stage for one platform until the broker is lost or `stop` is cancelled; then it waits for what is on
+    /// its way, acknowledges it, and returns.
+    ///
+    /// # Errors
+    /// [`RelayError`] if the broker is gone. Nothing is lost: what is not acknowledged comes again.
+    pub async fn run(
+        &self,
+        bridge: Arc<dyn Bridge>,
+        mut consumer: Consumer,
+        acker: Acker,
+        publisher: Publisher,
+        lanes: Arc<Lanes>,
+        stop: CancellationToken,
+    ) -> Result<(), RelayError> {
+        let platform = bridge.manifest().id.clone();
+        let mut poison =
+            Poison::new(self.store.clone(), self.live.get().config.relay.poison_runs_max);
+        let mut pending = FuturesUnordered::new();
+        info!(bridge = %platform, "relay started");
+        let result = loop {
+            tokio::select! {
+                biased;
+                Some(settled) = pending.next() => {
+                    if let Err(error) = self.acknowledge(&acker, &mut poison, settled).await {
+                        break Err(error);
+                    }
+                }
+                () = stop.cancelled() => break Ok(()),
+                batch = consumer.next_batch(BATCH_MAX) => {
+                    let batch = match batch {
+                        Ok(batch) => batch,
+                        Err(lost) => break Err(lost.into()),
+                    };
+                    let verdicts = poison.judge(&batch).await;
+                    for (delivery, verdict) in batch.into_iter().zip(verdicts) {
+                        if verdict == Verdict::Alone {
+                            // Nothing else is open while a suspect is tried once more.
+                            while let Some(settled) = pending.next().await {
+                                self.acknowledge(&acker, &mut poison, settled).await?;
+                            }
+                        }
+                        let following = self.follow(&bridge, delivery, verdict, &publisher, &lanes).await?;
+                        pending.push(following);
+                        if verdict == Verdict::Alone {
+                            while let Some(settled) = pending.next().await {
+                                self.acknowledge(&acker, &mut poison, settled).await?;
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        if result.is_ok() {
+            while let Some(settled) = pending.next().await {
+                self.acknowledge(&acker, &mut poison, settled).await?;
+            }
+            poison.flush().await;
+            acker.flush().await?;
+        }
+        debug!(bridge = %platform, "relay stopped");
+        result
+    }
+
+    async fn acknowledge(
+        &self,
+        acker: &Acker,
+        poison: &mut Poison,
+        settled: Settled,
+    ) -> Result<(), RelayError> {
+        settled.result?;
+        acker.ack(settled.tag);
+        if let Some(key) = settled.poison_key {
+            poison.closed(key).await;
+        }
+        Ok(())
+    }
+
+    /// Publishes what follows from one event, in order; the future that comes back waits for the confirms.
+    async fn follow(
+        &self,
+        bridge: &Arc<dyn Bridge>,
+        delivery: Delivery,
+        verdict: Verdict,
+        publisher: &Publisher,
+        lanes: &Arc<Lanes>,
+    ) -> Result<impl Future<Output = Settled> + use<>, RelayError> {
+        let live = self.live.get();
+        let tag = delivery.tag;
+        let poison_key = delivery.redelivered.then(|| poison::key_of(&delivery.body));
+        let mut confirms = Vec::new();
+        let mut published = Vec::new();
+        let mut settlements = Vec::new();
+        let kind = delivery.properties.kind.as_deref();
+        if kind == Some(TYPE_ANSWER) {
+            self.hand_over(bridge.as_ref(), &delivery).await;
+        } else {
+            let consequences = match verdict {
+                Verdict::Poison(runs) => poisoned(runs),
+                Verdict::Fine | Verdict::Alone => {
+                    translate(&live, &self.ids, bridge.as_ref(), &delivery.body)
+                }
+            };
+            let Consequences { dispatches, dead, settlements: settled, bindings } = consequences;
+            settlements = settled;
+            self.remember(bindings).await;
+            for dispatch in dispatches {
+                published.push(lanes.publish(dispatch).await?);
+            }
+            if let Some(letter) = dead_letter(&live, &delivery, dead) {
+                warn!(bridge = %bridge.manifest().id, disposition = "dead-letter", error = letter.error,
+                    reason = letter.reason.as_str(), "an event is dead-lettered");
+                let prefix = &live.config.broker.prefix;
+                confirms.push(publisher.send(letter.into_message(prefix)).await?);
+            }
+        }
+        let store = self.store.clone();
+        let lanes = lanes.clone();
+        Ok(async move {
+            let result = async {
+                for one in published {
+                    lanes.confirmed(one).await?;
+                }
+                for confirm in confirms {
+                    confirm.await?;
+                }
+                settle(store.as_ref(), settlements).await;
+                Ok(())
+            };
+            Settled { tag, poison_key, result: result.await }
+        })
+    }
+
+    async fn hand_over(&self, bridge: &dyn Bridge, delivery: &Delivery) {
+        while let Err(error) = self.answers.hand_over(bridge, self.store.as_ref(), delivery).await {
+            if matches!(error, StoreError::Closed) {
+                return;
+            }
+            error!(%error, "an answer cannot be recorded; trying again");
+            tokio::time::sleep(STORE_RETRY).await;
+        }
+    }
+
+    async fn remember(&self, bindings: Vec<interline_relay::Binding>) {
+        for binding in bindings {
+            if let Err(error) = self.store.bind(&binding.address, &binding.id).await {
+                // It is learned again from the next event that carries both ids.
+                warn!(%error, "a learned id of a participant cannot be remembered");
+            }
+        }
+    }
+}
+
+fn poisoned(runs: u32) -> Consequences {
+    let error = format!("it was open in {runs} runs of the daemon that crashed");
+    Consequences { dead: vec![(Reason::Poison, error)], ..Consequences::default() }
+}
+
+/// One dead letter for an event, however many of its items died; the body holds them all.
+fn dead_letter(
+    live: &Live,
+    delivery: &Delivery,
+    dead: Vec<(Reason, String)>,
+) -> Option<DeadLetter> {
+    let more = dead.len().saturating_sub(1);
+    let (reason, mut error) = dead.into_iter().next()?;
+    if more > 0 {
+        error = format!("{error} (and {more} more items of this body)");
+    }
+    let replayed = delivery
+        .properties
+        .headers
+        .get(crate::wire::HEADER_REPLAYED)
+        .and_then(interline_broker::HeaderValue::as_int)
+        .map_or(0, |times| u32::try_from(times).unwrap_or(u32::MAX));
+    Some(DeadLetter {
+        reason,
+        stage: Stage::Relay,
+        attempts: 1,
+        error,
+        first_ms: crate::clock::now_ms(),
+        body: delivery.body.clone(),
+        message_id: delivery
+            .properties
+            .message_id
+            .clone()
+            .unwrap_or_else(|| hex::encode(poison::key_of(&delivery.body))),
+        kind: TYPE_EVENT,
+        exchange: topology::events_exchange(&live.config.broker.prefix),
+        routing_key: delivery.routing_key.clone(),
+        replayed,
+    })
+}
+
+/// Records what markers tell. A settlement that cannot be written is tried until it is: the event is not
+/// acknowledged before.
+async fn settle(store: &dyn Store, settlements: Vec<Settlement>) {
+    for settlement in settlements {
+        let Settlement { marker, native_ids } = settlement;
+        loop {
+            match store.settle(marker.dispatch, marker.request, native_ids.clone()).await {
+                Ok(_) => break,
+                Err(StoreError::Closed) => return,
+                Err(error) => {
+                    error!(%error, "a marker cannot be recorded; trying again");
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
+            }
+        }
+    }
+}

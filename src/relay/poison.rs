@@ -1,0 +1,104 @@
+//! Events that crash the daemon: counted by the daemon itself, tried once more alone, then dead-lettered (G10).
+//!
+//! The broker's own count is no use: it also counts the innocents that were prefetched when another event crashed
+//! the process. Only redelivered events are counted, and only while they are being worked on.
+
+use interline_broker::Delivery;
+use interline_store::Store;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use tracing::{error, warn};
+
+/// How many closed events are forgotten in one write.
+const CLOSED_BATCH: usize = 64;
+
+/// What to do with an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Go on.
+    Fine,
+    /// It was open in several crashed runs: nothing else may be open with it.
+    Alone,
+    /// It was open in so many crashed runs, the last time alone.
+    Poison(u32),
+}
+
+/// The count of crashed runs, kept in the store.
+pub(super) struct Poison {
+    store: Arc<dyn Store>,
+    runs_max: u32,
+    closed: Vec<[u8; 16]>,
+}
+
+/// Names an event's bytes.
+pub(super) fn key_of(body: &[u8]) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(body).into();
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
+}
+
+impl Poison {
+    pub(super) fn new(store: Arc<dyn Store>, runs_max: u32) -> Self {
+        Self { store, runs_max, closed: Vec::new() }
+    }
+
+    /// Notes that the redelivered events of a batch are open now, and says what to do with each.
+    pub(super) async fn judge(&self, batch: &[Delivery]) -> Vec<Verdict> {
+        let judged = batch.iter().map(|delivery| async {
+            if !delivery.redelivered {
+                return Verdict::Fine;
+            }
+            match self.store.event_opened(&key_of(&delivery.body)).await {
+                Ok(runs) => verdict(runs, self.runs_max),
+                Err(error) => {
+                    error!(%error, "a redelivered event cannot be counted; it is taken as it is");
+                    Verdict::Fine
+                }
+            }
+        });
+        futures_util::future::join_all(judged).await
+    }
+
+    /// An event is done: its count is forgotten, a few at a time.
+    pub(super) async fn closed(&mut self, key: [u8; 16]) {
+        self.closed.push(key);
+        if self.closed.len() >= CLOSED_BATCH {
+            self.flush().await;
+        }
+    }
+
+    /// Forgets what is done.
+    pub(super) async fn flush(&mut self) {
+        if self.closed.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.events_closed(std::mem::take(&mut self.closed)).await {
+            error!(%error, "finished events cannot be forgotten");
+        }
+    }
+}
+
+fn verdict(crashed_runs: u32, runs_max: u32) -> Verdict {
+    match crashed_runs.checked_sub(runs_max) {
+        None => Verdict::Fine,
+        Some(0) => {
+            warn!(crashed_runs, "an event was open in crashed runs; it is tried once more, alone");
+            Verdict::Alone
+        }
+        Some(_) => Verdict::Poison(crashed_runs),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g10_an_event_is_tried_alone_after_three_crashed_runs_and_dead_lettered_after_the_fourth() {
+        assert_eq!(
+            [0, 2, 3, 4].map(|runs| verdict(runs, 3)),
+            [Verdict::Fine, Verdict::Fine, Verdict::Alone, Verdict::Poison(4)]
+        );
+    }
+}

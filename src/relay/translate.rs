@@ -1,0 +1,209 @@
+//! What follows from one native event: dispatches, dead letters, settlements. Synchronous and without I/O.
+
+use crate::dead::Reason;
+use crate::live::Live;
+use crate::wire::Marker;
+use interline_bridge_api::{BodyError, Bridge, ChatKind, Normalized};
+use interline_envelope::{
+    AccountRef, Address, Dispatch, Envelope, IdKey, Kind, Origin, Redacted, StatusState, Unknown,
+};
+use interline_relay::{Absorbed, Binding, Route, alias, route};
+use std::panic::AssertUnwindSafe;
+use tracing::debug;
+
+/// A person's status or echo that says what became of a send of ours.
+#[derive(Debug)]
+pub(super) struct Settlement {
+    pub(super) marker: Marker,
+    pub(super) native_ids: Vec<Redacted<String>>,
+}
+
+/// What follows from one native event.
+#[derive(Debug, Default)]
+pub(super) struct Consequences {
+    pub(super) dispatches: Vec<Dispatch>,
+    pub(super) dead: Vec<(Reason, String)>,
+    pub(super) settlements: Vec<Settlement>,
+    pub(super) bindings: Vec<Binding>,
+}
+
+/// Translates one body. A panic of the codec is a dead letter (G10).
+pub(super) fn translate(
+    live: &Live,
+    ids: &IdKey,
+    bridge: &dyn Bridge,
+    body: &[u8],
+) -> Consequences {
+    let mut out = Consequences::default();
+    match std::panic::catch_unwind(AssertUnwindSafe(|| bridge.normalize(ids, body))) {
+        Err(_) => out.dead.push((
+            Reason::CodecPanicked,
+            "the codec panicked; this is a bug in the bridge".to_owned(),
+        )),
+        Ok(Err(error)) => out.dead.push((reason_of(&error), error.to_string())),
+        Ok(Ok(Normalized { envelopes, unreadable })) => {
+            out.dead.extend(
+                unreadable.into_iter().map(|item| (Reason::UnreadableItem, item.to_string())),
+            );
+            for envelope in envelopes {
+                one(live, ids, bridge, envelope, &mut out);
+            }
+        }
+    }
+    out
+}
+
+fn reason_of(error: &BodyError) -> Reason {
+    match error {
+        BodyError::TooLarge { .. } | BodyError::TooManyItems => Reason::TooLarge,
+        BodyError::Json(_) | BodyError::Foreign { .. } => Reason::Malformed,
+    }
+}
+
+fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &mut Consequences) {
+    if let Some(settlement) = settlement(&envelope) {
+        out.settlements.push(settlement);
+    }
+    if envelope.kind == Kind::Status {
+        return status(&envelope, out);
+    }
+    let account = AccountRef::new(envelope.platform.clone(), &envelope.account);
+    let Some(person) = envelope.from.as_ref().filter(|_| !envelope.echo) else {
+        return absorb(
+            bridge,
+            &envelope,
+            if envelope.echo { Absorbed::Echo } else { absorbed_without_person(&envelope) },
+            out,
+        );
+    };
+    if let Some(binding) = live.directory.learn(&account, person)
+        && live.directory.remember(&binding)
+    {
+        out.bindings.push(binding);
+    }
+    let Some(seat) = live.directory.find(&account, person) else {
+        if carries_words(&envelope) {
+            let error = format!(
+                "nobody in a conversation of account {account} wrote it; add the person to one"
+            );
+            out.dead.push((Reason::NoConversation, error));
+        }
+        return;
+    };
+    let targets: Vec<Address> = match route(&envelope, seat) {
+        Route::ToOthers => seat.others().map(|participant| participant.address.clone()).collect(),
+        Route::ToAuthor => return,
+        Route::Absorbed(why) => return absorb(bridge, &envelope, why, out),
+    };
+    let Some(own) = seat.own().map(|participant| participant.address.clone()) else { return };
+    let author = alias(seat, &envelope, bridge.manifest().display_name);
+    let conversation = seat.conversation.name.to_string();
+    for to in targets {
+        out.dispatches.push(Dispatch {
+            v: 1,
+            id: ids.dispatch_id(envelope.id, &to),
+            lane: ids.lane_id(&conversation, &to),
+            prev: None,
+            conversation: conversation.clone(),
+            to,
+            author: author.clone(),
+            origin: Origin {
+                account: own.clone(),
+                chat: envelope.chat.clone(),
+                native_id: envelope.native_id.clone(),
+                unknown: Unknown::new(),
+            },
+            hop: 1,
+            expires: None,
+            envelope: envelope.clone(),
+            unknown: Unknown::new(),
+        });
+    }
+}
+
+/// A status of ours changes nothing that others see, but for a failure: the message will not arrive after all.
+fn status(envelope: &Envelope, out: &mut Consequences) {
+    let Some(status) = &envelope.status else { return };
+    let ours = status.marker.as_deref().and_then(Marker::parse).is_some();
+    if status.state == StatusState::Failed && ours {
+        let error = status.error.as_ref().map_or_else(
+            || "the platform took the message and said later that it failed".to_owned(),
+            |error| {
+                format!(
+                    "the platform took the message and said later that it failed: code {}",
+                    error.code
+                )
+            },
+        );
+        out.dead.push((Reason::FailedLater, error));
+    }
+}
+
+/// The news that a send of ours arrived: a status or an echo that carries our marker.
+fn settlement(envelope: &Envelope) -> Option<Settlement> {
+    let from_status = envelope.status.as_ref().and_then(|status| status.marker.as_deref());
+    let from_echo = || envelope.extra.get("metadata").and_then(serde_json::Value::as_str);
+    let marker =
+        Marker::parse(from_status.or_else(|| if envelope.echo { from_echo() } else { None })?)?;
+    let own = || envelope.native_id.iter().cloned().collect();
+    let native_ids = match &envelope.target {
+        Some(interline_envelope::Target::Messages { native_ids })
+            if envelope.kind == Kind::Status =>
+        {
+            native_ids.clone()
+        }
+        Some(_) | None => own(),
+    };
+    Some(Settlement { marker, native_ids })
+}
+
+fn absorb(bridge: &dyn Bridge, envelope: &Envelope, why: Absorbed, out: &mut Consequences) {
+    debug!(envelope_id = %envelope.id, kind = envelope.kind.as_str(), disposition = why.as_str(), "absorbed");
+    // What somebody said and nobody will hear is not dropped in silence, even where it is not bridged yet. Echoes of
+    // our own sends are no loss; those of an operator's answers are told apart by our marker.
+    let lost = match why {
+        Absorbed::Echo => carries_words(envelope) && is_foreign_echo(bridge, envelope),
+        Absorbed::Standby
+        | Absorbed::History
+        | Absorbed::Alone
+        | Absorbed::Typing
+        | Absorbed::Referral
+        | Absorbed::System
+        | Absorbed::Handover
+        | Absorbed::Account => why.is_loss() && carries_words(envelope),
+        Absorbed::Unsupported => envelope.from.is_some(),
+    };
+    if lost {
+        out.dead.push((
+            Reason::NotBridged,
+            format!("{}: this kind of event is not bridged", why.as_str()),
+        ));
+    }
+}
+
+/// True for an echo that certainly is not of our own making: the platform gives our marker back, and this has none.
+/// Where it gives none back (Instagram), an echo may always be ours.
+fn is_foreign_echo(bridge: &dyn Bridge, envelope: &Envelope) -> bool {
+    bridge.capabilities(ChatKind::Direct).marker_bytes_max.is_some()
+        && settlement(envelope).is_none()
+}
+
+const fn absorbed_without_person(envelope: &Envelope) -> Absorbed {
+    match envelope.kind {
+        Kind::Handover => Absorbed::Handover,
+        Kind::Account => Absorbed::Account,
+        Kind::System => Absorbed::System,
+        Kind::Referral => Absorbed::Referral,
+        Kind::Typing => Absorbed::Typing,
+        Kind::Message
+        | Kind::Edit
+        | Kind::Delete
+        | Kind::Reaction
+        | Kind::Status
+        | Kind::Unsupported => Absorbed::Unsupported,
+    }
+}
+
+const fn carries_words(envelope: &Envelope) -> bool {
+    matches!(envelope.kind, Kind::Message | Kind::Edit | Kind::Delete | Kind::Reaction)
+}

@@ -1,0 +1,48 @@
+//! The log: for people on a terminal, JSON elsewhere, on standard error.
+//!
+//! *Invariant:* the AMQP client's own log target is always off, whatever the operator chose: at `trace` it writes
+//! whole messages (G8).
+
+use crate::config::LogFormat;
+use std::io::IsTerminal;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
+
+/// Targets that write bodies, headers or addresses of the wire, and are silent whatever `RUST_LOG` says.
+const SILENT: [&str; 6] = [
+    interline_broker::LOG_TARGET_WITH_BODIES,
+    "amq_protocol",
+    "hyper",
+    "hyper_util",
+    "reqwest",
+    "h2",
+];
+
+/// Starts logging. `verbose`: 0 for `info`, 1 for `debug`, more for `trace`; `RUST_LOG` decides instead if it is set.
+pub fn init(verbose: u8, format: LogFormat) {
+    let level = match verbose {
+        0 => "info",
+        1 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    let terminal = std::io::stderr().is_terminal();
+    let human = match format {
+        LogFormat::Auto => terminal,
+        LogFormat::Human => true,
+        LogFormat::Json => false,
+    };
+    let silent = Targets::new()
+        .with_default(LevelFilter::TRACE)
+        .with_targets(SILENT.map(|target| (target, LevelFilter::OFF)));
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(terminal);
+    let registry = tracing_subscriber::registry().with(filter);
+    let result = if human {
+        registry.with(layer.with_target(false).with_filter(silent)).try_init()
+    } else {
+        registry.with(layer.json().flatten_event(true).with_filter(silent)).try_init()
+    };
+    // A second start in one process (tests) keeps the first log.
+    drop(result);
+}

@@ -1,0 +1,287 @@
+//! The daemon as a child process, the three platforms simulated in the test's process, a broker beside them.
+//!
+//! The simulated phones are the recorder: they live outside the daemon's process and count what it does, over any
+//! number of its deaths.
+
+#![expect(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, and each test binary uses a part of the harness"
+)]
+
+use interline_sandbox::{AccountConfig, Config, Kind, Person, Phone, Platforms, Seen};
+use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long anything may take before a test gives up. Generous: it is no measure of speed.
+pub const LIMIT: Duration = Duration::from_secs(120);
+
+pub const WHATSAPP: &str = "106540352242922";
+pub const MESSENGER: &str = "104500000000001";
+pub const INSTAGRAM: &str = "17841400000000001";
+
+/// Where a conversation's participants are.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    pub kind: Kind,
+    pub account: String,
+    pub person: String,
+    pub name: String,
+}
+
+impl Seat {
+    pub fn address(&self) -> String {
+        format!("{}/{}/{}", self.kind.word(), self.account, self.person)
+    }
+}
+
+pub fn whatsapp(n: usize, name: &str) -> Seat {
+    seat(Kind::WhatsApp, WHATSAPP, format!("1555000{n:04}"), name)
+}
+
+pub fn messenger(n: usize, name: &str) -> Seat {
+    seat(Kind::Messenger, MESSENGER, format!("610000000000{n:04}"), name)
+}
+
+pub fn instagram(n: usize, name: &str) -> Seat {
+    seat(Kind::Instagram, INSTAGRAM, format!("170000000000{n:04}"), name)
+}
+
+pub fn seat(kind: Kind, account: &str, person: String, name: &str) -> Seat {
+    Seat { kind, account: account.to_owned(), person, name: name.to_owned() }
+}
+
+/// A daemon with its platforms and its folder.
+pub struct World {
+    pub platforms: Platforms,
+    pub conversations: Vec<(String, Vec<Seat>)>,
+    pub folder: tempfile::TempDir,
+    pub listen_port: u16,
+    daemon: Option<Child>,
+    /// TOML that is put behind the sections, such as `settle_timeout` lines under `[deliver]`.
+    pub deliver: String,
+    pub extra: String,
+    /// Lines that are put into every `[[account]]`.
+    pub account_lines: String,
+    pub broker_urls: Vec<String>,
+    pub log_level: String,
+}
+
+impl World {
+    /// Platforms with everybody of the conversations on them, and a config for a daemon; nothing is started yet.
+    pub async fn new(broker_url: &str, conversations: Vec<(String, Vec<Seat>)>) -> Self {
+        let listen_port = free_port();
+        let mut config = Config::default();
+        for (kind, platform) in [
+            (Kind::WhatsApp, &mut config.whatsapp),
+            (Kind::Messenger, &mut config.messenger),
+            (Kind::Instagram, &mut config.instagram),
+        ] {
+            platform.settings.delivery.retry_first = Duration::from_millis(50);
+            platform.settings.delivery.retry_max = Duration::from_millis(500);
+            for seat in
+                conversations.iter().flat_map(|(_, seats)| seats).filter(|seat| seat.kind == kind)
+            {
+                let person = Person::new(&seat.person, &seat.name);
+                match platform.accounts.iter_mut().find(|account| account.id == seat.account) {
+                    Some(account) => account.people.push(person),
+                    None => {
+                        let url =
+                            format!("http://127.0.0.1:{listen_port}/webhooks/{}", kind.word());
+                        platform
+                            .accounts
+                            .push(AccountConfig::new(&seat.account).posting_to(url).with(person));
+                    }
+                }
+            }
+        }
+        let platforms = Platforms::start(config).await.unwrap();
+        Self {
+            platforms,
+            conversations,
+            folder: tempfile::tempdir().unwrap(),
+            listen_port,
+            daemon: None,
+            deliver: "settle_timeout = \"1s\"\nretry_backoff_min = \"50ms\"\nretry_backoff_max = \"500ms\"\n".to_owned(),
+            extra: String::new(),
+            account_lines: String::new(),
+            broker_urls: vec![broker_url.to_owned()],
+            log_level: "info".to_owned(),
+        }
+    }
+
+    pub fn config_path(&self) -> PathBuf {
+        self.folder.path().join("interline.toml")
+    }
+
+    pub fn store_path(&self) -> PathBuf {
+        self.folder.path().join("interline.db")
+    }
+
+    pub fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    /// Writes the config as it is now.
+    pub fn write_config(&self) {
+        let mut toml = String::new();
+        writeln!(toml, "[broker]\nurls = {:?}\nreconnect_backoff_min = \"50ms\"", self.broker_urls)
+            .unwrap();
+        writeln!(toml, "reconnect_backoff_max = \"500ms\"\n").unwrap();
+        writeln!(toml, "[store]\nurl = \"sqlite:{}\"\n", self.store_path().display()).unwrap();
+        writeln!(toml, "[ingest]\nlisten = \"127.0.0.1:{}\"\n", self.listen_port).unwrap();
+        writeln!(toml, "[deliver]\n{}", self.deliver).unwrap();
+        writeln!(toml, "{}", self.extra).unwrap();
+        for platform in self.platforms.all() {
+            for account in platform.accounts() {
+                let id = account.id().to_owned();
+                writeln!(toml, "[[account]]\nbridge = {:?}\nid = {id:?}", platform.kind().word())
+                    .unwrap();
+                writeln!(toml, "api_url = {:?}", platform.api_url()).unwrap();
+                writeln!(toml, "access_token = \"sandbox-token-{id}\"").unwrap();
+                writeln!(toml, "app_secret = \"sandbox-secret-{id}\"").unwrap();
+                writeln!(toml, "verify_token = \"sandbox-verify-{id}\"\n{}", self.account_lines)
+                    .unwrap();
+            }
+        }
+        for (name, seats) in &self.conversations {
+            let participants: Vec<String> = seats.iter().map(Seat::address).collect();
+            writeln!(toml, "[[conversation]]\nname = {name:?}\nparticipants = {participants:?}\n")
+                .unwrap();
+        }
+        std::fs::write(self.config_path(), toml).unwrap();
+    }
+
+    /// Starts the daemon, or starts it again. Its log is appended to one file over all starts.
+    pub fn start(&mut self) {
+        self.write_config();
+        self.start_with(&["run"]);
+    }
+
+    pub fn start_with(&mut self, arguments: &[&str]) {
+        assert!(self.daemon.is_none(), "the daemon runs already");
+        let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_interline"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config_path())
+            .env("RUST_LOG", &self.log_level)
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.daemon = Some(child);
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.daemon.as_ref().expect("the daemon runs").id()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        let mut child = self.daemon.take().expect("the daemon runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.pid().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// SIGTERM, and the exit code.
+    pub async fn stop(&mut self) -> Option<i32> {
+        self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits until the daemon ended by itself.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let mut child = self.daemon.take().expect("the daemon runs");
+        let waited = tokio::task::spawn_blocking(move || child.wait());
+        tokio::time::timeout(LIMIT, waited)
+            .await
+            .expect("the daemon ends in time")
+            .unwrap()
+            .unwrap()
+            .code()
+    }
+
+    pub fn phone(&self, seat: &Seat) -> Phone {
+        self.platforms.of(seat.kind).account(&seat.account).unwrap().phone(&seat.person).unwrap()
+    }
+
+    /// Waits until a phone shows what is wanted; a failure shows what it shows instead, and the daemon's log.
+    pub async fn until(
+        &self,
+        seat: &Seat,
+        what: &str,
+        wanted: impl Fn(&[Seen]) -> bool,
+    ) -> Vec<Seen> {
+        match self.phone(seat).wait_for(wanted, LIMIT).await {
+            Ok(view) => view,
+            Err(_) => panic!(
+                "{what}: {} shows {:#?}\n--- log ---\n{}",
+                seat.name,
+                self.phone(seat).received_texts(),
+                tail(&self.log())
+            ),
+        }
+    }
+
+    /// Waits until a phone has received exactly these texts, and shows the difference if it has not.
+    pub async fn until_texts(&self, seat: &Seat, wanted: &[String]) {
+        let phone = self.phone(seat);
+        let enough = |view: &[Seen]| view.iter().filter(|seen| !seen.mine).count() >= wanted.len();
+        let reached = phone.wait_for(enough, LIMIT).await.is_ok();
+        let texts = phone.received_texts();
+        assert!(
+            reached && texts == wanted,
+            "{} shows\n{texts:#?}\ninstead of\n{wanted:#?}\n--- log ---\n{}",
+            seat.name,
+            tail(&self.log())
+        );
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.daemon.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+fn tail(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub fn texts(prefix: &str, count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{prefix} {n}")).collect()
+}
+
+pub fn path_of(path: &Path) -> String {
+    path.display().to_string()
+}
