@@ -1,0 +1,49 @@
+//! What an embedded broker is started with.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// The settings of one embedded broker. Every limit is a hard bound of the memory that clients can make it hold.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one, which stays the same for the life of the broker.
+    pub listen: SocketAddr,
+    /// The only user.
+    pub user: String,
+    /// The user's password.
+    pub password: String,
+    /// The largest body of a message; a larger one closes its channel with 406, as RabbitMQ does.
+    pub message_bytes_max: u64,
+    /// Messages held in all queues; above it publishers are blocked, as by RabbitMQ's memory alarm.
+    pub stored_bytes_max: u64,
+    /// The largest frame in bytes, offered to clients; at least 8192.
+    pub frame_bytes_max: u32,
+    /// Channels of one connection.
+    pub channels_max: u16,
+    /// Open connections; further ones are closed when they are accepted.
+    pub connections_max: usize,
+    /// The heartbeat interval offered to clients, in whole seconds; zero turns it off.
+    pub heartbeat: Duration,
+    /// How long a client may take until its connection is open.
+    pub handshake_timeout: Duration,
+    /// `x-delivery-limit` of quorum queues that name none. RabbitMQ 4 has 20; `None` is RabbitMQ 3.
+    pub quorum_delivery_limit: Option<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            user: "guest".to_owned(),
+            password: "guest".to_owned(),
+            message_bytes_max: 16 * 1024 * 1024,
+            stored_bytes_max: 1024 * 1024 * 1024,
+            frame_bytes_max: 131_072,
+            channels_max: 2047,
+            connections_max: 1024,
+            heartbeat: Duration::from_secs(60),
+            handshake_timeout: Duration::from_secs(10),
+            quorum_delivery_limit: Some(20),
+        }
+    }
+}

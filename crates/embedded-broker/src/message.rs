@@ -1,0 +1,95 @@
+//! A stored message and the headers that the broker itself adds to one.
+
+use crate::codec::{ContentHead, read_properties, write_properties};
+use amq_protocol::protocol::basic::AMQPProperties;
+use amq_protocol::types::{AMQPValue, FieldTable};
+use bytes::Bytes;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A message as it was published; shared by every queue that holds it.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) exchange: String,
+    pub(crate) routing_key: String,
+    pub(crate) head: ContentHead,
+    pub(crate) body: Bytes,
+}
+
+impl Message {
+    /// What it counts for against the bounds of a queue and of the broker.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        (self.body.len() + self.head.properties.len()) as u64
+    }
+}
+
+/// A message in one queue.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) message: Arc<Message>,
+    /// True once it has been delivered and came back.
+    pub(crate) redelivered: bool,
+    /// How often it came back.
+    pub(crate) delivery_count: u32,
+    /// Held back until then by an ordered delay.
+    pub(crate) due: Option<Instant>,
+}
+
+impl Entry {
+    pub(crate) fn new(message: Arc<Message>, due: Option<Instant>) -> Self {
+        Self { message, redelivered: false, delivery_count: 0, due }
+    }
+
+    /// The properties to deliver: the published bytes, with `x-delivery-count` where `counts` and it came back.
+    pub(crate) fn properties(&self, counts: bool) -> Bytes {
+        if !counts || self.delivery_count == 0 {
+            return self.message.head.properties.clone();
+        }
+        with_headers(&self.message.head.properties, |headers| {
+            headers.insert(
+                "x-delivery-count".into(),
+                AMQPValue::LongLongInt(i64::from(self.delivery_count)),
+            );
+        })
+    }
+}
+
+/// `properties` with `change` made to their headers; as they are if the change does not fit the wire.
+pub(crate) fn with_headers(properties: &Bytes, change: impl FnOnce(&mut FieldTable)) -> Bytes {
+    let parsed: AMQPProperties = read_properties(properties).unwrap_or_default();
+    let mut headers = parsed.headers().clone().unwrap_or_default();
+    change(&mut headers);
+    write_properties(&parsed.with_headers(headers)).unwrap_or_else(|| properties.clone())
+}
+
+/// The number in `value`, whichever integer type the client chose.
+pub(crate) fn integer(value: &AMQPValue) -> Option<i64> {
+    match *value {
+        AMQPValue::ShortShortInt(number) => Some(number.into()),
+        AMQPValue::ShortShortUInt(number) => Some(number.into()),
+        AMQPValue::ShortInt(number) => Some(number.into()),
+        AMQPValue::ShortUInt(number) => Some(number.into()),
+        AMQPValue::LongInt(number) => Some(number.into()),
+        AMQPValue::LongUInt(number) => Some(number.into()),
+        AMQPValue::LongLongInt(number) => Some(number),
+        AMQPValue::Timestamp(number) => i64::try_from(number).ok(),
+        AMQPValue::Boolean(_)
+        | AMQPValue::Float(_)
+        | AMQPValue::Double(_)
+        | AMQPValue::DecimalValue(_)
+        | AMQPValue::ShortString(_)
+        | AMQPValue::LongString(_)
+        | AMQPValue::FieldArray(_)
+        | AMQPValue::FieldTable(_)
+        | AMQPValue::ByteArray(_)
+        | AMQPValue::Void => None,
+    }
+}
+
+/// The text in `value`, whichever string type the client chose.
+pub(crate) fn text(value: &AMQPValue) -> Option<String> {
+    match value.as_long_string() {
+        Some(long) => String::from_utf8(long.as_bytes().to_vec()).ok(),
+        None => value.as_short_string().map(|short| short.as_str().to_owned()),
+    }
+}
