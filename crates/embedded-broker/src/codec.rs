@@ -38,6 +38,8 @@ pub(crate) struct ContentHead {
     pub(crate) body_bytes: u64,
     pub(crate) properties: Bytes,
     pub(crate) is_persistent: bool,
+    /// The `expiration` property as it came: milliseconds in decimal digits.
+    pub(crate) expiration: Option<String>,
 }
 
 /// Takes the next whole frame out of `input`; `None` if more bytes are needed.
@@ -105,6 +107,7 @@ fn decode_head(payload: &[u8]) -> Result<ContentHead, Failure> {
         body_bytes: u64::from_be_bytes([b1, b2, b3, b4, b5, b6, b7, b8]),
         properties: Bytes::copy_from_slice(properties),
         is_persistent: *parsed.delivery_mode() == Some(2),
+        expiration: parsed.expiration().as_ref().map(ToString::to_string),
     })
 }
 

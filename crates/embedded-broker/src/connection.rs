@@ -138,7 +138,8 @@ async fn converse(
             () = cut.cancelled() => return Ok(()),
             read = reader.read_buf(&mut input), if turn.may_read => {
                 if read? == 0 {
-                    return Ok(());
+                    // What it was going to be told is still sent: it may have closed its side only.
+                    shared.change(|state| state.end_connection(id));
                 }
                 last_read = Instant::now();
             }

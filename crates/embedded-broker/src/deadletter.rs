@@ -3,7 +3,7 @@
 //! Source: RabbitMQ, "Dead Letter Exchanges". A message that would come back to a queue it already died in, without
 //! having been rejected, is dropped, so that two full queues cannot pass messages back and forth for ever.
 
-use crate::message::{Entry, Message, integer, text, with_headers};
+use crate::message::{Entry, Message, integer, text, with_headers, without_expiration};
 use crate::queue::Pushed;
 use crate::state::State;
 use amq_protocol::types::{AMQPValue, FieldArray, FieldTable, LongString};
@@ -12,6 +12,20 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 impl State {
+    /// Dead-letters what has expired at the head of a queue, and has the clock wake for what will.
+    pub(crate) fn expire(&mut self, name: &Arc<str>) {
+        let Some(queue) = self.queues.get_mut(name) else { return };
+        let expired = queue.take_expired();
+        if let Some(expires) = queue.first().and_then(|first| first.expires) {
+            self.next_due = Some(self.next_due.map_or(expires, |due| due.min(expires)));
+        }
+        if !expired.is_empty() {
+            // What stands first now may be delivered.
+            self.dirty.insert(name.clone());
+            self.dead_letter(name, expired, "expired");
+        }
+    }
+
     /// Sends what left `queue` because of `reason` to the queue's dead-letter exchange, if it has one.
     pub(crate) fn dead_letter(&mut self, queue: &str, entries: Vec<Entry>, reason: &'static str) {
         let mut open: VecDeque<(String, Entry, &'static str)> =
@@ -26,8 +40,9 @@ impl State {
             // An exchange that does not exist loses the message, as in RabbitMQ.
             let Ok(targets) = self.route(&exchange, &routing_key) else { continue };
             let (head, deaths) = dead_head(&queue, &entry.message, reason);
+            let body = entry.message.body.clone();
             let message =
-                Arc::new(Message { exchange, routing_key, head, body: entry.message.body.clone() });
+                Arc::new(Message { exchange, routing_key, head, body, time_to_live: None });
             for name in targets {
                 let is_cycle =
                     reason != "rejected" && deaths.iter().any(|died_in| **died_in == *name);
@@ -54,7 +69,9 @@ fn dead_head(
 ) -> (crate::codec::ContentHead, Vec<String>) {
     let mut died_in = Vec::new();
     let mut head = message.head.clone();
-    head.properties = with_headers(&head.properties, |headers| {
+    // Else it would expire again in the next queue. It stays in `x-death`.
+    head.expiration = None;
+    head.properties = with_headers(&without_expiration(&head.properties), |headers| {
         let mut deaths: Vec<FieldTable> = match headers.inner().get("x-death") {
             Some(AMQPValue::FieldArray(list)) => {
                 list.as_slice().iter().filter_map(|v| v.as_field_table().cloned()).collect()
@@ -94,6 +111,9 @@ fn new_death(queue: &str, message: &Message, reason: &str) -> FieldTable {
     death.insert("exchange".into(), string(&message.exchange));
     death.insert("routing-keys".into(), AMQPValue::FieldArray(keys));
     death.insert("time".into(), AMQPValue::Timestamp(seconds));
+    if let Some(expiration) = message.head.expiration.as_deref() {
+        death.insert("original-expiration".into(), string(expiration));
+    }
     death
 }
 

@@ -15,6 +15,9 @@ impl State {
         let Self { queues, connections, orders, counters, next_due, .. } = self;
         let Some(queue) = queues.get_mut(name).filter(|_| !orders.holds_deliveries) else { return };
         while let Some(first) = queue.first() {
+            if first.is_expired() {
+                return;
+            }
             if let Some(due) = first.due.filter(|due| *due > Instant::now()) {
                 *next_due = Some(next_due.map_or(due, |earlier| earlier.min(due)));
                 return;
@@ -131,6 +134,7 @@ impl State {
 
     pub(crate) fn on_get(&mut self, id: u64, number: u16, get: &basic::Get) -> Result<(), Failure> {
         let name = self.named_queue(id, number, get.queue.as_str())?;
+        self.expire(&name);
         let queue = self.usable_queue(id, &name)?;
         let Some((position, entry)) = queue.take_first() else {
             return self.reply(id, number, basic::AMQPMethod::GetEmpty(basic::GetEmpty {}));

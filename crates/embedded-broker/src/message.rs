@@ -5,6 +5,7 @@ use amq_protocol::protocol::basic::AMQPProperties;
 use amq_protocol::types::{AMQPValue, FieldTable};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A message as it was published; shared by every queue that holds it.
@@ -14,6 +15,8 @@ pub(crate) struct Message {
     pub(crate) routing_key: String,
     pub(crate) head: ContentHead,
     pub(crate) body: Bytes,
+    /// Its own time to live, from `expiration`.
+    pub(crate) time_to_live: Option<Duration>,
 }
 
 impl Message {
@@ -33,11 +36,18 @@ pub(crate) struct Entry {
     pub(crate) delivery_count: u32,
     /// Held back until then by an ordered delay.
     pub(crate) due: Option<Instant>,
+    /// When it leaves its queue unless it was delivered before.
+    pub(crate) expires: Option<Instant>,
 }
 
 impl Entry {
     pub(crate) fn new(message: Arc<Message>, due: Option<Instant>) -> Self {
-        Self { message, redelivered: false, delivery_count: 0, due }
+        Self { message, redelivered: false, delivery_count: 0, due, expires: None }
+    }
+
+    /// Whether its time to live is over.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.expires.is_some_and(|expires| expires <= Instant::now())
     }
 
     /// The properties to deliver: the published bytes, with `x-delivery-count` where `counts` and it came back.
@@ -60,6 +70,36 @@ pub(crate) fn with_headers(properties: &Bytes, change: impl FnOnce(&mut FieldTab
     let mut headers = parsed.headers().clone().unwrap_or_default();
     change(&mut headers);
     write_properties(&parsed.with_headers(headers)).unwrap_or_else(|| properties.clone())
+}
+
+/// `properties` without `expiration`; every other byte stays. As they are where there is none.
+pub(crate) fn without_expiration(properties: &Bytes) -> Bytes {
+    cut_expiration(properties).map_or_else(|| properties.clone(), Bytes::from)
+}
+
+/// Walks over the properties that stand before `expiration`. Source: AMQP 0-9-1, class `basic`.
+fn cut_expiration(properties: &[u8]) -> Option<Vec<u8>> {
+    const EXPIRATION: u16 = 1 << 8;
+    let flags = u16::from_be_bytes(*properties.first_chunk()?);
+    if flags & EXPIRATION == 0 {
+        return None;
+    }
+    let short_string = |at: usize| Some(at + 1 + usize::from(*properties.get(at)?));
+    let mut start = size_of_val(&flags);
+    for bit in (9..16_u32).rev().filter(|bit| flags >> bit & 1 == 1) {
+        start = match bit {
+            13 => {
+                let table_bytes = u32::from_be_bytes(*properties.get(start..)?.first_chunk()?);
+                start + 4 + table_bytes as usize
+            }
+            11 | 12 => start + 1,
+            _ => short_string(start)?,
+        };
+    }
+    let mut cut = (flags & !EXPIRATION).to_be_bytes().to_vec();
+    cut.extend_from_slice(properties.get(2..start)?);
+    cut.extend_from_slice(properties.get(short_string(start)?..)?);
+    Some(cut)
 }
 
 /// The number in `value`, whichever integer type the client chose.

@@ -12,6 +12,7 @@ use amq_protocol::protocol::{AMQPClass, basic};
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 const NO_ROUTE: u16 = 312;
@@ -61,6 +62,7 @@ impl State {
             );
             return Err(Failure::precondition(&text));
         }
+        read_time_to_live(&head)?;
         incoming.head = Some(head);
         self.finish_publish(id, number)
     }
@@ -103,7 +105,9 @@ impl State {
             Some(_) => BTreeSet::new(),
             None => self.route(&exchange, &routing_key)?,
         };
-        let message = Arc::new(Message { exchange, routing_key, head, body: body.freeze() });
+        let time_to_live = read_time_to_live(&head)?;
+        let body = body.freeze();
+        let message = Arc::new(Message { exchange, routing_key, head, body, time_to_live });
         let is_ack = match answer {
             Some(Answer::Nack) => false,
             Some(Answer::Return) | None => {
@@ -236,4 +240,13 @@ impl State {
         }
         connection.wake.notify_one();
     }
+}
+
+/// The time to live that `expiration` asks for; what is no number is refused, as by RabbitMQ.
+fn read_time_to_live(head: &ContentHead) -> Result<Option<Duration>, Failure> {
+    let Some(expiration) = head.expiration.as_deref() else { return Ok(None) };
+    let milliseconds: u32 = expiration
+        .parse()
+        .map_err(|_| Failure::precondition(&format!("invalid expiration '{expiration}'")))?;
+    Ok(Some(Duration::from_millis(milliseconds.into())))
 }

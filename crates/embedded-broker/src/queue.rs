@@ -8,6 +8,8 @@ use crate::message::{Entry, integer, text};
 use amq_protocol::types::FieldTable;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Names one consumer of the whole broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) delivery_limit: Option<u32>,
     /// Exchange and, where one is given, the routing key.
     pub(crate) dead_letter: Option<(String, Option<String>)>,
+    /// How long messages stay that name no shorter time.
+    time_to_live: Option<Duration>,
     length_max: Option<u64>,
     bytes_max: Option<u64>,
     rejects_publish: bool,
@@ -74,6 +78,7 @@ impl Settings {
             single_active,
             delivery_limit: if is_quorum { own_limit.or(quorum_delivery_limit) } else { None },
             dead_letter,
+            time_to_live: number("x-message-ttl")?.map(Duration::from_millis),
             length_max: number("x-max-length")?,
             bytes_max: number("x-max-length-bytes")?,
             rejects_publish,
@@ -144,11 +149,14 @@ impl Queue {
     }
 
     /// Takes a new message, or refuses it, or drops the oldest for it.
-    pub(crate) fn push(&mut self, entry: Entry) -> Pushed {
+    pub(crate) fn push(&mut self, mut entry: Entry) -> Pushed {
         let bytes = entry.message.stored_bytes();
         if self.settings.rejects_publish && self.exceeds(1, bytes) {
             return Pushed::Refused;
         }
+        let own = entry.message.time_to_live;
+        let time_to_live = [own, self.settings.time_to_live].into_iter().flatten().min();
+        entry.expires = time_to_live.and_then(|stays| Instant::now().checked_add(stays));
         self.ready.insert(self.next_position, entry);
         self.next_position += 1;
         self.ready_bytes += bytes;
@@ -174,6 +182,17 @@ impl Queue {
         self.ready_bytes -= entry.message.stored_bytes();
         self.unacked += 1;
         Some((position, entry))
+    }
+
+    /// Removes the expired messages at the head; one behind an unexpired message stays, as in RabbitMQ.
+    pub(crate) fn take_expired(&mut self) -> Vec<Entry> {
+        let mut expired = Vec::new();
+        while self.first().is_some_and(Entry::is_expired) {
+            let Some((_, entry)) = self.take_first() else { break };
+            self.settle(&entry);
+            expired.push(entry);
+        }
+        expired
     }
 
     /// A taken message has gone for good.

@@ -144,6 +144,7 @@ impl State {
         }
         while let Some(name) = self.dirty.pop_first() {
             self.deliver(&name);
+            self.expire(&name);
         }
         let stored_bytes: u64 = self.queues.values().map(|queue| queue.bytes).sum();
         let was_alarmed = self.is_alarmed;
@@ -226,6 +227,15 @@ impl State {
             method_id: failure.method.1,
         };
         connection.say(0, AMQPClass::Connection(connection::AMQPMethod::Close(close)));
+        self.release_connection(id);
+    }
+
+    /// The client has nothing more to say: everything it held comes back, what is left to send is sent.
+    pub(crate) fn end_connection(&mut self, id: u64) {
+        if let Some(connection) = self.connections.get_mut(&id) {
+            connection.phase = Phase::Over;
+            connection.is_blocked = false;
+        }
         self.release_connection(id);
     }
 

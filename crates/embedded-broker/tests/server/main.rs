@@ -1,7 +1,12 @@
 //! The embedded broker, seen through an unmodified AMQP client and through bare sockets.
 
+mod consuming;
+mod expiry;
+mod faults;
+mod limits;
 mod publishing;
 mod topology;
+mod wire;
 
 use futures_util::StreamExt;
 use interline_embedded_broker::{Config, EmbeddedBroker};
