@@ -88,3 +88,8 @@ async fn rabbitmq_keeps_the_contract() {
     let cases = [every_case().as_slice(), node_faults::CASES].concat();
     run_contract(UnderTest::rabbitmq(node), cases).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_broker_keeps_the_contract() {
+    run_contract(UnderTest::embedded().await, every_case()).await;
+}

@@ -10,6 +10,7 @@ use interline_broker::{
     BrokerUrls, ConnectConfig, Consumer, Delivery, Link, OutMessage, Properties, Publisher,
     Topology, connect,
 };
+use interline_embedded_broker::{Config, EmbeddedBroker};
 use interline_rabbit_node::RabbitNode;
 
 /// What a case is.
@@ -41,6 +42,20 @@ impl UnderTest {
                 .expect("rabbitmqctl cuts");
         };
         Self { name: "RabbitMQ", uri, cut_all: Box::new(cut_all), node: Some(node) }
+    }
+
+    pub(crate) async fn embedded() -> Self {
+        let broker =
+            EmbeddedBroker::start(Config::default()).await.expect("the embedded broker starts");
+        let uri = broker.uri();
+        Self {
+            name: "embedded",
+            uri,
+            cut_all: Box::new(move || {
+                broker.faults().close_connections(320, "cut by the operator")
+            }),
+            node: None,
+        }
     }
 
     /// Closes every connection from the broker's side; returns when that was asked for.
