@@ -146,7 +146,9 @@ async fn an_exclusive_consumer_keeps_others_out_with_403() {
     let broker = broker().await;
     let (_connection, channel) = with_queue(&broker).await;
     let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
-    channel.basic_consume("q".into(), "only".into(), options, FieldTable::default()).await.unwrap();
+    // Kept: a dropped consumer is cancelled.
+    let only = channel.basic_consume("q".into(), "only".into(), options, FieldTable::default());
+    let _only = only.await.unwrap();
     let (_other, other) = super::channel(&broker).await;
     let consumed = other.basic_consume(
         "q".into(),
