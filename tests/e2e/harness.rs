@@ -4,13 +4,13 @@
 //! number of its deaths.
 
 #![expect(
-    dead_code,
-    unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test fails by panicking, and each test binary uses a part of the harness"
 )]
 
+use interline_embedded_broker::EmbeddedBroker;
+use interline_rabbit_node::RabbitNode;
 use interline_sandbox::{AccountConfig, Config, Kind, Person, Phone, Platforms, Seen};
 use std::fmt::Write as _;
 use std::net::TcpListener;
@@ -19,62 +19,107 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// How long anything may take before a test gives up. Generous: it is no measure of speed.
-pub const LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
-pub const WHATSAPP: &str = "106540352242922";
-pub const MESSENGER: &str = "104500000000001";
-pub const INSTAGRAM: &str = "17841400000000001";
+pub(crate) const WHATSAPP: &str = "106540352242922";
+pub(crate) const MESSENGER: &str = "104500000000001";
+pub(crate) const INSTAGRAM: &str = "17841400000000001";
+
+/// The broker of a test: outside the daemon's process in both cases, so it survives the daemon's deaths.
+pub(crate) enum Broker {
+    /// In the test's process, with faults to order.
+    Mock(EmbeddedBroker),
+    /// A private node of the real one.
+    Rabbit(Box<RabbitNode>),
+}
+
+impl Broker {
+    pub(crate) async fn mock() -> Option<Self> {
+        Some(Self::Mock(
+            EmbeddedBroker::start(interline_embedded_broker::Config::default()).await.unwrap(),
+        ))
+    }
+
+    /// Nothing where RabbitMQ is not installed: the test is skipped, and says so.
+    pub(crate) async fn rabbit() -> Option<Self> {
+        tokio::task::spawn_blocking(RabbitNode::start)
+            .await
+            .unwrap()
+            .unwrap()
+            .map(|node| Self::Rabbit(Box::new(node)))
+    }
+
+    pub(crate) fn uri(&self) -> String {
+        match self {
+            Self::Mock(broker) => broker.uri(),
+            Self::Rabbit(node) => node.uri(),
+        }
+    }
+}
+
+/// Makes two tests of one scenario: against the mock broker and against RabbitMQ.
+macro_rules! against_both_brokers {
+    ($($(#[$doc:meta])* $name:ident => $scenario:ident;)+) => {
+        mod mock { $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() {
+            if let Some(broker) = crate::harness::Broker::mock().await { super::$scenario(broker).await; }
+        })+ }
+        mod rabbitmq { $($(#[$doc])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $name() {
+            if let Some(broker) = crate::harness::Broker::rabbit().await { super::$scenario(broker).await; }
+        })+ }
+    };
+}
+pub(crate) use against_both_brokers;
 
 /// Where a conversation's participants are.
 #[derive(Clone, Debug)]
-pub struct Seat {
-    pub kind: Kind,
-    pub account: String,
-    pub person: String,
-    pub name: String,
+pub(crate) struct Seat {
+    pub(crate) kind: Kind,
+    pub(crate) account: String,
+    pub(crate) person: String,
+    pub(crate) name: String,
 }
 
 impl Seat {
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("{}/{}/{}", self.kind.word(), self.account, self.person)
     }
 }
 
-pub fn whatsapp(n: usize, name: &str) -> Seat {
+pub(crate) fn whatsapp(n: usize, name: &str) -> Seat {
     seat(Kind::WhatsApp, WHATSAPP, format!("1555000{n:04}"), name)
 }
 
-pub fn messenger(n: usize, name: &str) -> Seat {
+pub(crate) fn messenger(n: usize, name: &str) -> Seat {
     seat(Kind::Messenger, MESSENGER, format!("610000000000{n:04}"), name)
 }
 
-pub fn instagram(n: usize, name: &str) -> Seat {
+pub(crate) fn instagram(n: usize, name: &str) -> Seat {
     seat(Kind::Instagram, INSTAGRAM, format!("170000000000{n:04}"), name)
 }
 
-pub fn seat(kind: Kind, account: &str, person: String, name: &str) -> Seat {
+pub(crate) fn seat(kind: Kind, account: &str, person: String, name: &str) -> Seat {
     Seat { kind, account: account.to_owned(), person, name: name.to_owned() }
 }
 
 /// A daemon with its platforms and its folder.
-pub struct World {
-    pub platforms: Platforms,
-    pub conversations: Vec<(String, Vec<Seat>)>,
-    pub folder: tempfile::TempDir,
-    pub listen_port: u16,
+pub(crate) struct World {
+    pub(crate) platforms: Platforms,
+    pub(crate) conversations: Vec<(String, Vec<Seat>)>,
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) listen_port: u16,
     daemon: Option<Child>,
     /// TOML that is put behind the sections, such as `settle_timeout` lines under `[deliver]`.
-    pub deliver: String,
-    pub extra: String,
+    pub(crate) deliver: String,
+    pub(crate) extra: String,
     /// Lines that are put into every `[[account]]`.
-    pub account_lines: String,
-    pub broker_urls: Vec<String>,
-    pub log_level: String,
+    pub(crate) account_lines: String,
+    pub(crate) broker_urls: Vec<String>,
+    pub(crate) log_level: String,
 }
 
 impl World {
     /// Platforms with everybody of the conversations on them, and a config for a daemon; nothing is started yet.
-    pub async fn new(broker_url: &str, conversations: Vec<(String, Vec<Seat>)>) -> Self {
+    pub(crate) async fn new(broker_url: &str, conversations: Vec<(String, Vec<Seat>)>) -> Self {
         let listen_port = free_port();
         let mut config = Config::default();
         for (kind, platform) in [
@@ -115,24 +160,24 @@ impl World {
         }
     }
 
-    pub fn config_path(&self) -> PathBuf {
+    pub(crate) fn config_path(&self) -> PathBuf {
         self.folder.path().join("interline.toml")
     }
 
-    pub fn store_path(&self) -> PathBuf {
+    pub(crate) fn store_path(&self) -> PathBuf {
         self.folder.path().join("interline.db")
     }
 
-    pub fn log_path(&self) -> PathBuf {
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     /// Writes the config as it is now.
-    pub fn write_config(&self) {
+    pub(crate) fn write_config(&self) {
         let mut toml = String::new();
         writeln!(toml, "[broker]\nurls = {:?}\nreconnect_backoff_min = \"50ms\"", self.broker_urls)
             .unwrap();
@@ -162,12 +207,12 @@ impl World {
     }
 
     /// Starts the daemon, or starts it again. Its log is appended to one file over all starts.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.write_config();
         self.start_with(&["run"]);
     }
 
-    pub fn start_with(&mut self, arguments: &[&str]) {
+    pub(crate) fn start_with(&mut self, arguments: &[&str]) {
         assert!(self.daemon.is_none(), "the daemon runs already");
         let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_interline"))
@@ -184,19 +229,19 @@ impl World {
         self.daemon = Some(child);
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.daemon.as_ref().expect("the daemon runs").id()
     }
 
     /// SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let mut child = self.daemon.take().expect("the daemon runs");
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// Sends a signal by its name, such as `TERM`.
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill")
             .args([format!("-{name}"), self.pid().to_string()])
             .status()
@@ -205,13 +250,13 @@ impl World {
     }
 
     /// SIGTERM, and the exit code.
-    pub async fn stop(&mut self) -> Option<i32> {
+    pub(crate) async fn stop(&mut self) -> Option<i32> {
         self.signal("TERM");
         self.ended().await
     }
 
     /// Waits until the daemon ended by itself.
-    pub async fn ended(&mut self) -> Option<i32> {
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
         let mut child = self.daemon.take().expect("the daemon runs");
         let waited = tokio::task::spawn_blocking(move || child.wait());
         tokio::time::timeout(LIMIT, waited)
@@ -222,12 +267,12 @@ impl World {
             .code()
     }
 
-    pub fn phone(&self, seat: &Seat) -> Phone {
+    pub(crate) fn phone(&self, seat: &Seat) -> Phone {
         self.platforms.of(seat.kind).account(&seat.account).unwrap().phone(&seat.person).unwrap()
     }
 
     /// Waits until a phone shows what is wanted; a failure shows what it shows instead, and the daemon's log.
-    pub async fn until(
+    pub(crate) async fn until(
         &self,
         seat: &Seat,
         what: &str,
@@ -245,7 +290,7 @@ impl World {
     }
 
     /// Waits until a phone has received exactly these texts, and shows the difference if it has not.
-    pub async fn until_texts(&self, seat: &Seat, wanted: &[String]) {
+    pub(crate) async fn until_texts(&self, seat: &Seat, wanted: &[String]) {
         let phone = self.phone(seat);
         let enough = |view: &[Seen]| view.iter().filter(|seen| !seen.mine).count() >= wanted.len();
         let reached = phone.wait_for(enough, LIMIT).await.is_ok();
@@ -274,14 +319,14 @@ fn tail(log: &str) -> String {
 }
 
 /// A port that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-pub fn texts(prefix: &str, count: usize) -> Vec<String> {
+pub(crate) fn texts(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{prefix} {n}")).collect()
 }
 
-pub fn path_of(path: &Path) -> String {
+pub(crate) fn path_of(path: &Path) -> String {
     path.display().to_string()
 }
