@@ -1,6 +1,6 @@
 //! Consuming: acks, requeues, prefetch, takeovers, cancels.
 
-use super::*;
+use crate::client::*;
 use lapin::options::{
     BasicAckOptions, BasicCancelOptions, BasicGetOptions, BasicNackOptions, BasicQosOptions,
 };
@@ -149,7 +149,7 @@ async fn an_exclusive_consumer_keeps_others_out_with_403() {
     // Kept: a dropped consumer is cancelled.
     let only = channel.basic_consume("q".into(), "only".into(), options, FieldTable::default());
     let _only = only.await.unwrap();
-    let (_other, other) = super::channel(&broker).await;
+    let (_other, other) = open_channel(&broker).await;
     let consumed = other.basic_consume(
         "q".into(),
         "late".into(),

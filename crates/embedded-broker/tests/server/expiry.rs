@@ -1,6 +1,6 @@
 //! Times to live, of messages and of queues.
 
-use super::*;
+use crate::client::*;
 use lapin::options::BasicGetOptions;
 
 fn dead_lettering(more: &[(&str, AMQPValue)]) -> FieldTable {

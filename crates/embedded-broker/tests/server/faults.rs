@@ -1,6 +1,6 @@
 //! Every fault that can be ordered, as a client meets it.
 
-use super::*;
+use crate::client::*;
 use futures_util::future::join_all;
 use interline_embedded_broker::Release;
 use lapin::options::{BasicAckOptions, BasicGetOptions};
@@ -249,7 +249,7 @@ async fn a_restart_keeps_what_is_durable_and_a_wipe_keeps_nothing() {
         .unwrap();
     broker.faults().restart(false);
     assert_eq!((broker.queues(), broker.snapshot().connections), (vec!["q".to_owned()], 0));
-    let (_connection, channel) = super::channel(&broker).await;
+    let (_connection, channel) = open_channel(&broker).await;
     let kept = channel.basic_get("q".into(), BasicGetOptions::default()).await.unwrap().unwrap();
     assert_eq!((body(&kept), kept.message_count), ("durable", 0));
     broker.faults().restart(true);

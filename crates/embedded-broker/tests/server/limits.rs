@@ -1,6 +1,6 @@
 //! Bounds, and the life of the broker itself.
 
-use super::*;
+use crate::client::*;
 use lapin::options::BasicGetOptions;
 use tokio::net::TcpStream;
 
@@ -29,7 +29,7 @@ async fn publishers_are_blocked_while_too_much_is_stored() {
     let sent =
         channel.basic_publish("".into(), "q".into(), options, b"more", properties).await.unwrap();
     broker.wait_until(|now| now.blocked == 1, LIMIT).await.unwrap();
-    let (_consumer, other) = super::channel(&broker).await;
+    let (_consumer, other) = open_channel(&broker).await;
     other.basic_get("q".into(), BasicGetOptions { no_ack: true }).await.unwrap().unwrap();
     assert!(matches!(timeout(LIMIT, sent).await.unwrap().unwrap(), Confirmation::Ack(None)));
 }

@@ -1,6 +1,6 @@
 //! Publishing: confirms, returns, properties, sizes.
 
-use super::*;
+use crate::client::*;
 use lapin::options::{BasicAckOptions, BasicGetOptions};
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Exchanges, queues and bindings.
 
-use super::*;
+use crate::client::*;
 use lapin::ExchangeKind;
 use lapin::options::{
     ExchangeBindOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions,
@@ -116,12 +116,12 @@ async fn purging_and_deleting_say_how_many_messages_went() {
 #[tokio::test]
 async fn an_exclusive_queue_is_locked_for_others_and_goes_with_its_connection() {
     let broker = broker().await;
-    let (owner, channel) = channel(&broker).await;
+    let (owner, channel) = open_channel(&broker).await;
     let options = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
     let queue = channel.queue_declare("".into(), options, FieldTable::default()).await.unwrap();
     let name = queue.name().as_str().to_owned();
     assert!(name.starts_with("amq.gen-"));
-    let (_other, other_channel) = super::channel(&broker).await;
+    let (_other, other_channel) = open_channel(&broker).await;
     let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     let declared =
         other_channel.queue_declare(name.as_str().into(), passive, FieldTable::default());

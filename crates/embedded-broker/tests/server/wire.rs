@@ -1,6 +1,6 @@
 //! What bare sockets may do to the broker: silence, other protocols, garbage.
 
-use super::*;
+use crate::client::*;
 use amq_protocol::frame::{AMQPFrame, WriteContext, gen_frame, parse_frame};
 use amq_protocol::protocol::{AMQPClass, connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -37,11 +37,13 @@ fn frames(mut bytes: &[u8]) -> Vec<AMQPFrame> {
 }
 
 fn close_code(frames: &[AMQPFrame]) -> Option<u16> {
-    frames.iter().find_map(|frame| match frame {
-        AMQPFrame::Method(0, AMQPClass::Connection(connection::AMQPMethod::Close(close))) => {
-            Some(close.reply_code)
-        }
-        _ => None,
+    frames.iter().find_map(|frame| {
+        let AMQPFrame::Method(0, AMQPClass::Connection(connection::AMQPMethod::Close(close))) =
+            frame
+        else {
+            return None;
+        };
+        Some(close.reply_code)
     })
 }
 
