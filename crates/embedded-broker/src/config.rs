@@ -1,10 +1,11 @@
 //! What an embedded broker is started with.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// The settings of one embedded broker. Every limit is a hard bound of the memory that clients can make it hold.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Where to listen; port 0 takes a free one, which stays the same for the life of the broker.
     pub listen: SocketAddr,
@@ -45,5 +46,23 @@ impl Default for Config {
             handshake_timeout: Duration::from_secs(10),
             quorum_delivery_limit: Some(20),
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Everything but the password.
+        f.debug_struct("Config")
+            .field("listen", &self.listen)
+            .field("user", &self.user)
+            .field("message_bytes_max", &self.message_bytes_max)
+            .field("stored_bytes_max", &self.stored_bytes_max)
+            .field("frame_bytes_max", &self.frame_bytes_max)
+            .field("channels_max", &self.channels_max)
+            .field("connections_max", &self.connections_max)
+            .field("heartbeat", &self.heartbeat)
+            .field("handshake_timeout", &self.handshake_timeout)
+            .field("quorum_delivery_limit", &self.quorum_delivery_limit)
+            .finish_non_exhaustive()
     }
 }

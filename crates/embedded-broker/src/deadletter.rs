@@ -1,15 +1,22 @@
 //! Dead-lettering: a message leaves its queue for the queue's dead-letter exchange, with its history in `x-death`.
 //!
-//! Source: RabbitMQ, "Dead Letter Exchanges". A message that would come back to a queue it already died in, without
+//! Source: RabbitMQ, "Dead Letter Exchanges" and, for `at-least-once`, "Quorum Queues". A message that would come back to a queue it already died in, without
 //! having been rejected, is dropped, so that two full queues cannot pass messages back and forth for ever.
 
 use crate::message::{Entry, Message, integer, text, with_headers, without_expiration};
-use crate::queue::Pushed;
+use crate::queue::{Pushed, Queue};
 use crate::state::State;
 use amq_protocol::types::{AMQPValue, FieldArray, FieldTable, LongString};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A message that has left its queue, and why.
+struct Death {
+    queue: String,
+    entry: Entry,
+    reason: &'static str,
+}
 
 impl State {
     /// Dead-letters what has expired at the head of a queue, and has the clock wake for what will.
@@ -26,38 +33,76 @@ impl State {
         }
     }
 
-    /// Sends what left `queue` because of `reason` to the queue's dead-letter exchange, if it has one.
+    /// Sends what left `queue` because of `reason` to the queue's dead-letter exchange, if it has one. Where the queue
+    /// does so at least once, what finds no place waits in the queue.
     pub(crate) fn dead_letter(&mut self, queue: &str, entries: Vec<Entry>, reason: &'static str) {
-        let mut open: VecDeque<(String, Entry, &'static str)> =
-            entries.into_iter().map(|entry| (queue.to_owned(), entry, reason)).collect();
-        while let Some((queue, entry, reason)) = open.pop_front() {
-            let settings = self.queues.get(queue.as_str()).map(|queue| &queue.settings);
-            let Some((exchange, key)) = settings.and_then(|settings| settings.dead_letter.clone())
-            else {
-                continue;
-            };
-            let routing_key = key.unwrap_or_else(|| entry.message.routing_key.clone());
-            // An exchange that does not exist loses the message, as in RabbitMQ.
-            let Ok(targets) = self.route(&exchange, &routing_key) else { continue };
-            let (head, deaths) = dead_head(&queue, &entry.message, reason);
-            let body = entry.message.body.clone();
-            let message =
-                Arc::new(Message { exchange, routing_key, head, body, time_to_live: None });
-            for name in targets {
-                let is_cycle =
-                    reason != "rejected" && deaths.iter().any(|died_in| **died_in == *name);
-                let Some(target) = self.queues.get_mut(&name).filter(|_| !is_cycle) else {
-                    continue;
-                };
-                if let Pushed::Overflowed(dropped) = target.push(Entry::new(message.clone(), None))
-                {
-                    open.extend(
-                        dropped.into_iter().map(|entry| (name.to_string(), entry, "maxlen")),
-                    );
-                }
-                self.dirty.insert(name);
+        let mut open: VecDeque<Death> = entries
+            .into_iter()
+            .map(|entry| Death { queue: queue.to_owned(), entry, reason })
+            .collect();
+        while let Some(death) = open.pop_front() {
+            if let Some(kept) = self.bury(death, &mut open)
+                && let Some(queue) = self.queues.get_mut(kept.queue.as_str())
+            {
+                queue.park(kept.entry, kept.reason);
             }
         }
+    }
+
+    /// Tries again to send the dead letters that wait in their queues. True if one went.
+    pub(crate) fn retry_parked(&mut self) -> bool {
+        let waiting = self.queues.iter().filter(|(_, queue)| queue.has_parked());
+        let mut moved = false;
+        for name in waiting.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            while let Some((entry, reason)) = self.queues.get_mut(&name).and_then(Queue::unpark) {
+                let mut open = VecDeque::new();
+                let death = Death { queue: name.to_string(), entry, reason };
+                if let Some(kept) = self.bury(death, &mut open) {
+                    if let Some(queue) = self.queues.get_mut(&name) {
+                        queue.park_first(kept.entry, kept.reason);
+                    }
+                    break;
+                }
+                moved = true;
+                for overflowed in open {
+                    self.dead_letter(&overflowed.queue, vec![overflowed.entry], overflowed.reason);
+                }
+            }
+        }
+        moved
+    }
+
+    /// One death. Adds to `open` what it pushed out of other queues; gives it back if it has to wait.
+    fn bury(&mut self, death: Death, open: &mut VecDeque<Death>) -> Option<Death> {
+        let queue = self.queues.get(death.queue.as_str())?;
+        let at_least_once = queue.settings.dead_letters_at_least_once;
+        let (exchange, key) = queue.settings.dead_letter.clone()?;
+        let routing_key = key.unwrap_or_else(|| death.entry.message.routing_key.clone());
+        // Without at-least-once, an exchange that does not exist loses the message, as in RabbitMQ.
+        let targets = self.route(&exchange, &routing_key).unwrap_or_default();
+        let bytes = death.entry.message.stored_bytes();
+        let is_full = |name: &Arc<str>| {
+            self.queues.get(name).is_some_and(|target| target.would_refuse(bytes))
+        };
+        if at_least_once && (targets.is_empty() || targets.iter().any(is_full)) {
+            return Some(death);
+        }
+        let (head, died_in) = dead_head(&death.queue, &death.entry.message, death.reason);
+        let body = death.entry.message.body.clone();
+        let message = Arc::new(Message { exchange, routing_key, head, body, time_to_live: None });
+        for name in targets {
+            let is_cycle = death.reason != "rejected" && died_in.iter().any(|dead| **dead == *name);
+            let Some(target) = self.queues.get_mut(&name).filter(|_| !is_cycle) else { continue };
+            if let Pushed::Overflowed(dropped) = target.push(Entry::new(message.clone(), None)) {
+                open.extend(dropped.into_iter().map(|entry| Death {
+                    queue: name.to_string(),
+                    entry,
+                    reason: "maxlen",
+                }));
+            }
+            self.dirty.insert(name);
+        }
+        None
     }
 }
 

@@ -6,7 +6,7 @@
 //!
 //! It refuses to be a production broker: it keeps nothing across a stop of the process, and says so when it starts.
 //!
-//! Inside, all state is plain data behind one mutex ([`state`](self)): `connection` moves bytes, `codec` turns them
+//! Inside, all state is plain data behind one mutex (`state`): `connection` moves bytes, `codec` turns them
 //! into frames, `session` answers the frames, `topology`, `publish` and `deliver` change the state, `faults` gives
 //! orders to it. No lock guard crosses an await.
 

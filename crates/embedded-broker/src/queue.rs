@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) delivery_limit: Option<u32>,
     /// Exchange and, where one is given, the routing key.
     pub(crate) dead_letter: Option<(String, Option<String>)>,
+    /// A dead letter waits in its queue until every queue that it is routed to, and one at least, takes it.
+    pub(crate) dead_letters_at_least_once: bool,
     /// How long messages stay that name no shorter time.
     time_to_live: Option<Duration>,
     length_max: Option<u64>,
@@ -61,6 +63,12 @@ impl Settings {
             Some("reject-publish") => true,
             Some(_) => return Err(invalid("x-overflow")),
         };
+        let at_least_once = match string("x-dead-letter-strategy")?.as_deref() {
+            None | Some("at-most-once") => false,
+            // A queue that may drop falls back to at-most-once, as in RabbitMQ.
+            Some("at-least-once") => is_quorum && rejects_publish,
+            Some(_) => return Err(invalid("x-dead-letter-strategy")),
+        };
         let single_active = match arguments.inner().get("x-single-active-consumer") {
             None => false,
             Some(value) => value.as_bool().ok_or_else(|| invalid("x-single-active-consumer"))?,
@@ -78,6 +86,7 @@ impl Settings {
             single_active,
             delivery_limit: if is_quorum { own_limit.or(quorum_delivery_limit) } else { None },
             dead_letter,
+            dead_letters_at_least_once: at_least_once,
             time_to_live: number("x-message-ttl")?.map(Duration::from_millis),
             length_max: number("x-max-length")?,
             bytes_max: number("x-max-length-bytes")?,
@@ -117,6 +126,8 @@ pub(crate) struct Queue {
     pub(crate) has_exclusive_consumer: bool,
     ready: BTreeMap<u64, Entry>,
     ready_bytes: u64,
+    /// Dead letters that found no place yet, and why they died.
+    parked: VecDeque<(Entry, &'static str)>,
     next_position: u64,
 }
 
@@ -135,6 +146,7 @@ impl Queue {
             has_exclusive_consumer: false,
             ready: BTreeMap::new(),
             ready_bytes: 0,
+            parked: VecDeque::new(),
             next_position: 0,
         }
     }
@@ -151,7 +163,7 @@ impl Queue {
     /// Takes a new message, or refuses it, or drops the oldest for it.
     pub(crate) fn push(&mut self, mut entry: Entry) -> Pushed {
         let bytes = entry.message.stored_bytes();
-        if self.settings.rejects_publish && self.exceeds(1, bytes) {
+        if self.would_refuse(bytes) {
             return Pushed::Refused;
         }
         let own = entry.message.time_to_live;
@@ -170,6 +182,11 @@ impl Queue {
         if dropped.is_empty() { Pushed::Stored } else { Pushed::Overflowed(dropped) }
     }
 
+    /// Whether a message of this size would be refused now.
+    pub(crate) fn would_refuse(&self, bytes: u64) -> bool {
+        self.settings.rejects_publish && self.exceeds(1, bytes)
+    }
+
     fn exceeds(&self, more: u64, more_bytes: u64) -> bool {
         let length = self.ready.len() as u64 + more;
         self.settings.length_max.is_some_and(|max| length > max)
@@ -182,6 +199,29 @@ impl Queue {
         self.ready_bytes -= entry.message.stored_bytes();
         self.unacked += 1;
         Some((position, entry))
+    }
+
+    /// Keeps a dead letter until there is a place for it.
+    pub(crate) fn park(&mut self, entry: Entry, reason: &'static str) {
+        self.bytes += entry.message.stored_bytes();
+        self.parked.push_back((entry, reason));
+    }
+
+    /// Puts back what [`unpark`](Self::unpark) took.
+    pub(crate) fn park_first(&mut self, entry: Entry, reason: &'static str) {
+        self.bytes += entry.message.stored_bytes();
+        self.parked.push_front((entry, reason));
+    }
+
+    pub(crate) fn has_parked(&self) -> bool {
+        !self.parked.is_empty()
+    }
+
+    /// Takes the oldest dead letter that waits.
+    pub(crate) fn unpark(&mut self) -> Option<(Entry, &'static str)> {
+        let (entry, reason) = self.parked.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(entry.message.stored_bytes());
+        Some((entry, reason))
     }
 
     /// Removes the expired messages at the head; one behind an unexpired message stays, as in RabbitMQ.

@@ -142,9 +142,14 @@ impl State {
         for (id, number) in std::mem::take(&mut self.coalescing) {
             self.release_confirms(id, number, crate::faults::Release::Multiple);
         }
-        while let Some(name) = self.dirty.pop_first() {
-            self.deliver(&name);
-            self.expire(&name);
+        loop {
+            while let Some(name) = self.dirty.pop_first() {
+                self.deliver(&name);
+                self.expire(&name);
+            }
+            if !self.retry_parked() {
+                break;
+            }
         }
         let stored_bytes: u64 = self.queues.values().map(|queue| queue.bytes).sum();
         let was_alarmed = self.is_alarmed;

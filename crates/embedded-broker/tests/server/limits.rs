@@ -55,6 +55,17 @@ async fn a_wrong_password_is_403() {
 }
 
 #[tokio::test]
+async fn neither_the_password_nor_a_body_shows_when_a_broker_is_printed() {
+    let config = Config { password: "s3cret".to_owned(), ..Config::default() };
+    let broker = EmbeddedBroker::start(config.clone()).await.unwrap();
+    let (_connection, channel) = with_queue(&broker).await;
+    publish(&channel, "q", "private").await.unwrap();
+    let shown = format!("{config:?} {broker:?} {:?} {:?}", broker.faults(), broker.snapshot());
+    let bytes = format!("{:?}", b"private").replace(['[', ']'], "");
+    assert!(!shown.contains("s3cret") && !shown.contains("private") && !shown.contains(&bytes));
+}
+
+#[tokio::test]
 async fn a_stopped_broker_has_told_its_clients_and_listens_no_more() {
     let broker = broker().await;
     let (connection, channel) = with_queue(&broker).await;

@@ -5,6 +5,8 @@ mod client;
 #[cfg(test)]
 mod consuming;
 #[cfg(test)]
+mod deadletters;
+#[cfg(test)]
 mod expiry;
 #[cfg(test)]
 mod faults;
