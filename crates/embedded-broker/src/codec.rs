@@ -290,6 +290,40 @@ mod tests {
     }
 
     #[test]
+    fn damaged_frames_of_every_kind_are_read_or_refused_but_never_panic() {
+        let mut seed = 0x2545_F491_4F6C_DD1D_u64;
+        let mut random = move |below: u64| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed % below
+        };
+        let mut headers = vec![0x20, 0, 0, 0, 0, 14, 1, b'k', b'F', 0, 0, 0, 7, 1, b'i', b'I'];
+        headers.extend_from_slice(&[0, 0, 0, 9]);
+        let whole = [
+            frame(METHOD, 0, b"\0\x0a\0\x0b\0\0\0\0\x05PLAIN\0\0\0\x02\0\0\x05en_US"),
+            frame(METHOD, 1, b"\0\x32\0\x0a\0\0\x01q\x02\0\0\0\x04\x01at\x01"),
+            frame(METHOD, 1, b"\0\x3c\0\x28\0\0\x01x\x01k\x01"),
+            frame(
+                HEADER,
+                1,
+                &[&[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3], headers.as_slice()].concat(),
+            ),
+        ];
+        assert!(whole.iter().all(|whole| matches!(decode(&mut whole.clone(), 4096), Ok(Some(_)))));
+        let mut refused = 0;
+        for round in 0..40_000 {
+            let mut damaged = whole[round % whole.len()].clone();
+            for _ in 0..=random(4) {
+                let at = random(damaged.len() as u64) as usize;
+                damaged[at] = random(256) as u8;
+            }
+            refused += usize::from(decode(&mut damaged, 4096).is_err());
+        }
+        assert!((1..40_000).contains(&refused));
+    }
+
+    #[test]
     fn a_body_is_cut_into_chunks_that_fit_the_frame() {
         let mut out = BytesMut::new();
         put_content(&mut out, 1, &[0, 0], &[7; 20_000], 8192);

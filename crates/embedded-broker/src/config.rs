@@ -1,6 +1,7 @@
 //! What an embedded broker is started with.
 
 use std::fmt;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -64,5 +65,22 @@ impl fmt::Debug for Config {
             .field("handshake_timeout", &self.handshake_timeout)
             .field("quorum_delivery_limit", &self.quorum_delivery_limit)
             .finish_non_exhaustive()
+    }
+}
+
+/// The smallest frame that clients agree to; some take a smaller one, or zero, for no bound at all.
+const FRAME_BYTES_MIN: u32 = 8192;
+
+impl Config {
+    /// Refuses what would mean the opposite of a bound on the wire.
+    pub(crate) fn check(&self) -> io::Result<()> {
+        let refused = |text: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        match self {
+            Self { frame_bytes_max: 0..FRAME_BYTES_MIN, .. } => {
+                refused("frame_bytes_max must be at least 8192")
+            }
+            Self { channels_max: 0, .. } => refused("channels_max must be at least 1"),
+            _ => Ok(()),
+        }
     }
 }

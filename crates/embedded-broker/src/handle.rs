@@ -135,8 +135,10 @@ impl EmbeddedBroker {
     /// Starts to listen.
     ///
     /// # Errors
-    /// Those of binding `config.listen`, for example that the port is taken.
+    /// Those of binding `config.listen`, for example that the port is taken; `InvalidInput` for a bound that clients
+    /// would take for none.
     pub async fn start(config: Config) -> io::Result<Self> {
+        config.check()?;
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
         let config = Arc::new(config);

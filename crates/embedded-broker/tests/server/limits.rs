@@ -45,6 +45,17 @@ async fn channels_above_the_maximum_are_not_opened() {
 }
 
 #[tokio::test]
+async fn bounds_that_clients_would_take_for_none_are_refused_at_start() {
+    for config in [
+        Config { frame_bytes_max: 0, ..Config::default() },
+        Config { channels_max: 0, ..Config::default() },
+    ] {
+        let error = EmbeddedBroker::start(config).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_403() {
     let broker = start(|config| config.password = "s3cret/".to_owned()).await;
     try_connect(&broker).await.unwrap();
