@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
@@ -159,9 +160,35 @@ async fn publish(
     (number, confirmation)
 }
 
+/// Set when a waker is used.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Takes everything that is ready, without exception: `returns` rests on that. A set of futures may also say that it
+/// is not ready only to yield; it then wakes its task, which tells the two apart.
+fn take_all_ready<S: Stream + Unpin>(stream: &mut S, mut take: impl FnMut(S::Item)) {
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        woken.0.store(false, Ordering::SeqCst);
+        match stream.poll_next_unpin(&mut context) {
+            Poll::Ready(Some(item)) => take(item),
+            Poll::Ready(None) => break,
+            Poll::Pending if woken.0.load(Ordering::SeqCst) => {}
+            Poll::Pending => break,
+        }
+    }
+}
+
 impl Task {
     async fn run(mut self, channel: Channel, mut queue: mpsc::Receiver<Job>) {
-        // Yields confirms in the order in which they became known: `returns` rests on that.
         let mut in_flight = FuturesUnordered::new();
         let mut batch = Vec::with_capacity(BATCH_MAX);
         let mut next_number = 0_u64;
@@ -175,12 +202,8 @@ impl Task {
                 () = self.shared.lost.cancelled() => break,
                 Some((number, confirmation)) = in_flight.next(), if !in_flight.is_empty() => {
                     self.on_confirmation(number, confirmation);
-                    while let Some(Some((number, confirmation))) = in_flight.next().now_or_never() {
-                        self.on_confirmation(number, confirmation);
-                    }
-                    if in_flight.is_empty() {
-                        self.settle();
-                    }
+                    take_all_ready(&mut in_flight, |(number, confirmation)| self.on_confirmation(number, confirmation));
+                    self.end_round(in_flight.is_empty());
                 }
                 taken = queue.recv_many(&mut batch, BATCH_MAX), if open => {
                     open = taken > 0;
@@ -231,30 +254,28 @@ impl Task {
         };
         let Some(pending) = self.pending.remove(&number) else { return };
         let acked = confirmation.is_ack();
-        let carried = confirmation.take_message();
-        let all_returns_known = carried.is_none();
-        if let Some(message) = carried {
-            let message_id =
-                message.properties.message_id().as_ref().map(|id| id.as_str().to_owned());
-            self.returns.returned(Identity {
-                exchange: message.exchange.as_str().to_owned(),
-                routing_key: message.routing_key.as_str().to_owned(),
-                message_id: message_id.unwrap_or_default(),
-            });
-        }
+        let carried = confirmation.take_message().map(|message| Identity {
+            exchange: message.exchange.as_str().to_owned(),
+            routing_key: message.routing_key.as_str().to_owned(),
+            message_id: message
+                .properties
+                .message_id()
+                .as_ref()
+                .map(|id| id.as_str().to_owned())
+                .unwrap_or_default(),
+        });
+        let is_carrier = carried.is_some();
+        self.returns.carried(carried);
         if acked {
-            self.returns.confirmed(pending.identity, pending.waiter);
+            self.returns.confirmed(pending.identity, pending.waiter, is_carrier);
         } else {
             let Identity { exchange, routing_key, .. } = pending.identity;
             pending.waiter.answer(Err(PublishError::Refused { exchange, routing_key }));
         }
-        if all_returns_known {
-            self.settle();
-        }
     }
 
-    fn settle(&mut self) {
-        for (identity, waiter, fate) in self.returns.settle() {
+    fn end_round(&mut self, nothing_in_flight: bool) {
+        for (identity, waiter, fate) in self.returns.end_round(nothing_in_flight) {
             let Identity { exchange, routing_key, .. } = identity;
             waiter.answer(match fate {
                 Fate::Stored => Ok(()),
@@ -286,7 +307,7 @@ impl Task {
     fn abandon(&mut self) {
         let reason = self.shared.reason();
         let pending = std::mem::take(&mut self.pending).into_values().map(|pending| pending.waiter);
-        for waiter in pending.chain(self.returns.abandon().collect::<Vec<_>>()) {
+        for waiter in pending.chain(self.returns.abandon()) {
             waiter.answer(Err(PublishError::Lost(reason.clone())));
         }
     }

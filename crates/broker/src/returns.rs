@@ -3,10 +3,12 @@
 //! The client library hands a returned message to whichever publish is confirmed next, so a return says nothing about
 //! the confirm that carries it: it is matched here by exchange, routing key and message id.
 //!
-//! Two facts make that certain. The broker sends a return before the confirm of the same message; and a confirm that
-//! carries nothing means that every return received before it has been carried by an earlier one. So a confirm without
-//! a return settles itself and all before it; a confirm that carries another's return has to wait for the next such
-//! confirm, or until nothing is in flight.
+//! What makes that certain: the broker sends a return before the confirm of the same message, and a confirm that
+//! carries nothing means that every return received before it was carried by an earlier one. The publisher looks at
+//! confirms in rounds, each of which takes all that are there. So at the end of a round
+//! - a confirm that carried nothing is certain: its own return, if any, was carried by one of this or an earlier round;
+//! - one that carried another's return is certain once its own return was seen, or a later round had a confirm that
+//!   carried nothing, or nothing is in flight any more.
 
 use std::collections::HashMap;
 
@@ -18,13 +20,6 @@ pub(crate) struct Identity {
     pub(crate) message_id: String,
 }
 
-/// Confirmed publishes whose return may still be on its way, and returns whose publish is not yet settled.
-#[derive(Debug)]
-pub(crate) struct Returns<T> {
-    waiting: Vec<(Identity, T)>,
-    returned: HashMap<Identity, usize>,
-}
-
 /// Whether the broker stored a confirmed publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -32,44 +27,91 @@ pub(crate) enum Fate {
     Unroutable,
 }
 
+/// Confirmed publishes whose return may still be on its way, and returns whose publish is not yet settled.
+#[derive(Debug)]
+pub(crate) struct Returns<T> {
+    /// Confirmed in this round, carrying nothing.
+    plain: Vec<(Identity, T)>,
+    /// Confirmed in this round, carrying a return.
+    carriers: Vec<(Identity, T)>,
+    /// Carriers of earlier rounds.
+    doubtful: Vec<(Identity, T)>,
+    returned: HashMap<Identity, usize>,
+    /// This round had a confirm that carried nothing.
+    saw_plain: bool,
+}
+
 impl<T> Default for Returns<T> {
     fn default() -> Self {
-        Self { waiting: Vec::new(), returned: HashMap::new() }
+        Self {
+            plain: Vec::new(),
+            carriers: Vec::new(),
+            doubtful: Vec::new(),
+            returned: HashMap::new(),
+            saw_plain: false,
+        }
     }
 }
 
 impl<T> Returns<T> {
-    /// Notes the return that a confirm carried.
-    pub(crate) fn returned(&mut self, identity: Identity) {
-        *self.returned.entry(identity).or_default() += 1;
+    /// Notes what a confirm, positive or not, carried.
+    pub(crate) fn carried(&mut self, returned: Option<Identity>) {
+        match returned {
+            Some(identity) => *self.returned.entry(identity).or_default() += 1,
+            None => self.saw_plain = true,
+        }
     }
 
     /// Notes a publish that the broker acked.
-    pub(crate) fn confirmed(&mut self, identity: Identity, publish: T) {
-        self.waiting.push((identity, publish));
+    pub(crate) fn confirmed(&mut self, identity: Identity, publish: T, is_carrier: bool) {
+        if is_carrier {
+            self.carriers.push((identity, publish));
+        } else {
+            self.plain.push((identity, publish));
+        }
     }
 
-    /// Notes that every return up to here is known, and yields what became of the publishes confirmed so far.
-    pub(crate) fn settle(&mut self) -> impl Iterator<Item = (Identity, T, Fate)> {
-        self.waiting.drain(..).map(|(identity, publish)| {
-            let fate = match self.returned.get_mut(&identity) {
-                Some(count) if *count > 1 => {
-                    *count -= 1;
-                    Fate::Unroutable
-                }
-                Some(_) => {
-                    self.returned.remove(&identity);
-                    Fate::Unroutable
-                }
-                None => Fate::Stored,
-            };
+    /// Ends a round, and yields what became of the publishes that are certain now.
+    pub(crate) fn end_round(&mut self, nothing_in_flight: bool) -> Vec<(Identity, T, Fate)> {
+        let mut certain = std::mem::take(&mut self.plain);
+        if self.saw_plain || nothing_in_flight {
+            certain.append(&mut self.doubtful);
+        }
+        self.saw_plain = false;
+        self.doubtful.append(&mut self.carriers);
+        if nothing_in_flight {
+            certain.append(&mut self.doubtful);
+        } else {
+            let returned = &self.returned;
+            certain.extend(
+                self.doubtful.extract_if(.., |(identity, _)| returned.contains_key(identity)),
+            );
+        }
+        let settled = certain.into_iter().map(|(identity, publish)| {
+            let fate = self.fate_of(&identity);
             (identity, publish, fate)
-        })
+        });
+        let settled = settled.collect();
+        if nothing_in_flight {
+            // What is left belongs to messages that were nacked as well as returned.
+            self.returned.clear();
+        }
+        settled
+    }
+
+    fn fate_of(&mut self, identity: &Identity) -> Fate {
+        let Some(count) = self.returned.get_mut(identity) else { return Fate::Stored };
+        *count -= 1;
+        if *count == 0 {
+            self.returned.remove(identity);
+        }
+        Fate::Unroutable
     }
 
     /// Those that are in doubt when the link is lost.
-    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = T> {
-        self.waiting.drain(..).map(|(_, publish)| publish)
+    pub(crate) fn abandon(&mut self) -> Vec<T> {
+        let all = [&mut self.plain, &mut self.carriers, &mut self.doubtful];
+        all.into_iter().flat_map(std::mem::take).map(|(_, publish)| publish).collect()
     }
 }
 
@@ -81,44 +123,82 @@ mod tests {
         Identity { exchange: "x".into(), routing_key: "k".into(), message_id: id.into() }
     }
 
-    fn fates(returns: &mut Returns<u32>) -> Vec<(u32, Fate)> {
-        returns.settle().map(|(_, publish, fate)| (publish, fate)).collect()
+    /// A confirm of `id`, which carries the return of `carried`.
+    fn confirm(returns: &mut Returns<String>, id: &str, carried: Option<&str>) {
+        returns.carried(carried.map(identity));
+        returns.confirmed(identity(id), id.to_owned(), carried.is_some());
+    }
+
+    fn end_round(returns: &mut Returns<String>, nothing_in_flight: bool) -> Vec<(String, Fate)> {
+        returns
+            .end_round(nothing_in_flight)
+            .into_iter()
+            .map(|(_, publish, fate)| (publish, fate))
+            .collect()
+    }
+
+    fn stored(id: &str) -> (String, Fate) {
+        (id.to_owned(), Fate::Stored)
+    }
+
+    fn unroutable(id: &str) -> (String, Fate) {
+        (id.to_owned(), Fate::Unroutable)
     }
 
     #[test]
-    fn a_return_counts_for_its_own_message_whichever_confirm_carried_it() {
+    fn a_return_counts_for_its_own_message_though_its_carrier_is_seen_later_in_the_round() {
         let mut returns = Returns::default();
-        returns.returned(identity("b"));
-        returns.confirmed(identity("a"), 1);
-        returns.confirmed(identity("b"), 2);
-        returns.confirmed(identity("c"), 3);
+        confirm(&mut returns, "lost", None);
+        confirm(&mut returns, "carrier", Some("lost"));
         assert_eq!(
-            fates(&mut returns),
-            [(1, Fate::Stored), (2, Fate::Unroutable), (3, Fate::Stored)]
+            end_round(&mut returns, false),
+            [unroutable("lost")],
+            "the carrier is not certain yet"
         );
+        confirm(&mut returns, "next", None);
+        assert_eq!(end_round(&mut returns, false), [stored("next"), stored("carrier")]);
         assert!(returns.returned.is_empty());
+    }
+
+    #[test]
+    fn a_carrier_whose_own_return_comes_a_round_later_is_not_taken_for_stored() {
+        let mut returns = Returns::default();
+        confirm(&mut returns, "plain", None);
+        confirm(&mut returns, "b", Some("a"));
+        assert_eq!(end_round(&mut returns, false), [stored("plain")]);
+        confirm(&mut returns, "a", Some("b"));
+        let mut fates = end_round(&mut returns, false);
+        fates.sort_by(|left, right| left.0.cmp(&right.0));
+        assert_eq!(fates, [unroutable("a"), unroutable("b")]);
+    }
+
+    #[test]
+    fn a_carrier_is_settled_when_nothing_is_in_flight() {
+        let mut returns = Returns::default();
+        confirm(&mut returns, "a", Some("a"));
+        confirm(&mut returns, "b", Some("nacked"));
+        assert_eq!(end_round(&mut returns, true), [unroutable("a"), stored("b")]);
+        assert!(returns.returned.is_empty(), "nothing is left to blame a later message with");
     }
 
     #[test]
     fn the_same_id_under_another_key_is_innocent() {
         let mut returns = Returns::default();
-        returns.returned(identity("a"));
-        returns.confirmed(Identity { routing_key: "other".into(), ..identity("a") }, 1);
-        returns.confirmed(identity("a"), 2);
-        assert_eq!(fates(&mut returns), [(1, Fate::Stored), (2, Fate::Unroutable)]);
+        returns.carried(Some(identity("a")));
+        let other = Identity { routing_key: "other".into(), ..identity("a") };
+        returns.confirmed(other, "innocent".to_owned(), false);
+        confirm(&mut returns, "a", None);
+        assert_eq!(end_round(&mut returns, false), [stored("innocent"), unroutable("a")]);
     }
 
     #[test]
     fn two_returns_of_one_id_count_for_two_publishes_and_not_for_a_third() {
         let mut returns = Returns::default();
-        returns.returned(identity("a"));
-        returns.returned(identity("a"));
-        for publish in 1..=3 {
-            returns.confirmed(identity("a"), publish);
+        returns.carried(Some(identity("a")));
+        returns.carried(Some(identity("a")));
+        for _ in 0..3 {
+            confirm(&mut returns, "a", None);
         }
-        assert_eq!(
-            fates(&mut returns),
-            [(1, Fate::Unroutable), (2, Fate::Unroutable), (3, Fate::Stored)]
-        );
+        assert_eq!(end_round(&mut returns, false), [unroutable("a"), unroutable("a"), stored("a")]);
     }
 }
