@@ -15,7 +15,7 @@ use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVer
 use interline_envelope::{Dispatch, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
-    DispatchRow, DispatchState, NewCopy, NewDispatch, RequestOutcome, RequestPlan, RequestRow,
+    DispatchRow, DispatchState, Intent, NewCopy, NewDispatch, RequestOutcome, RequestPlan, RequestRow,
     RequestState, StoreError,
 };
 use std::time::Duration;
@@ -171,9 +171,15 @@ impl Delivering {
         if first_intent {
             let plans = requests.iter().map(request_plan).collect();
             let begin = NewDispatch { id: dispatch.id, time: dispatch.envelope.time, plans };
-            self.store().begin(begin, now).await?;
-        } else {
-            self.store().intend(dispatch.id, dispatch.envelope.time, number(n), now).await?;
+            if !self.store().begin(begin, now).await? {
+                // It began in the meantime; the next look finds its plan.
+                return Ok(Sent::Step(Step::Again { after: Duration::ZERO }));
+            }
+        } else if let Intent::AlreadySent { native_ids } =
+            self.store().intend(dispatch.id, dispatch.envelope.time, number(n), now).await?
+        {
+            self.record_sent(dispatch, n, native_ids, last).await?;
+            return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
         }
         let answer = self.transmit(&live, request).await;
         self.record(of, n, request, now, last, answer, &pass).await

@@ -36,24 +36,44 @@ impl RootKeyFile {
                 if store_exists {
                     return Err(StoreError::KeyMissing { path: path.to_owned() });
                 }
-                let key = RootKey::generate()?;
-                let mut file = OpenOptions::new()
-                    .write(true)
-                    .create_new(true)
-                    .mode(0o600)
-                    .open(path)
-                    .map_err(open)?;
-                writeln!(file, "{}", key.to_exposed_hex()).map_err(open)?;
-                file.sync_all().map_err(open)?;
-                // The name must survive a crash too: a store without its key is lost.
-                if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty())
-                {
-                    File::open(folder).and_then(|folder| folder.sync_all()).map_err(open)?;
-                }
-                Ok(key)
+                Self::create(path)
             }
             Err(error) => Err(open(error)),
         }
+    }
+}
+
+impl RootKeyFile {
+    /// Written aside and then given its name, so that a crash leaves a whole key or none; linked and not renamed, so
+    /// that of two that start at once both read the same.
+    fn create(path: &Path) -> Result<RootKey, StoreError> {
+        let open = |source| StoreError::Open { path: path.to_owned(), source };
+        let key = RootKey::generate()?;
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(format!(".{}", std::process::id()));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&aside)
+            .map_err(open)?;
+        writeln!(file, "{}", key.to_exposed_hex()).map_err(open)?;
+        file.sync_all().map_err(open)?;
+        let linked = std::fs::hard_link(&aside, path);
+        std::fs::remove_file(&aside).map_err(open)?;
+        match linked {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Self::load_or_create(path, true);
+            }
+            Err(error) => return Err(open(error)),
+        }
+        // The name must survive a crash too: a store without its key is lost.
+        let folder =
+            path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(open)?;
+        Ok(key)
     }
 }
 

@@ -15,9 +15,9 @@ mod sqlite;
 pub use error::StoreError;
 pub use key_file::RootKeyFile;
 pub use rows::{
-    Copy, DispatchRow, DispatchState, HeldBody, HeldLane, HeldRow, HeldStage, Info, Known, NewCopy,
-    NewDispatch, NewParked, Parked, ParkedRow, RequestOutcome, RequestPlan, RequestRow,
-    RequestState, Settings, Settled,
+    Copy, DispatchRow, DispatchState, HeldBody, HeldLane, HeldRow, HeldStage, Info, Intent, Known,
+    NewCopy, NewDispatch, NewParked, Parked, RequestOutcome, RequestPlan, RequestRow, RequestState,
+    Settings, Settled,
 };
 pub use sqlite::SqliteStore;
 
@@ -33,20 +33,28 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if the store cannot be read.
     async fn dispatch(&self, id: DispatchId, time: i64) -> Result<Option<DispatchRow>, StoreError>;
 
-    /// Writes the plan that a dispatch begins with and resumes with, and the intent of its first request.
+    /// Writes the plan that a dispatch begins with and resumes with, and the intent of its first request. False if it
+    /// began before: then nothing is written.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written; nothing was.
-    async fn begin(&self, dispatch: NewDispatch, intended_at: i64) -> Result<(), StoreError>;
+    async fn begin(&self, dispatch: NewDispatch, intended_at: i64) -> Result<bool, StoreError>;
 
-    /// Writes the intent of request `n`: from now on it may have been sent.
+    /// Writes the intent of request `n`: from now on it may have been sent. What is known to be sent stays so.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] if the dispatch was never begun.
-    async fn intend(&self, id: DispatchId, time: i64, n: u16, at: i64) -> Result<(), StoreError>;
+    async fn intend(
+        &self,
+        id: DispatchId,
+        time: i64,
+        n: u16,
+        at: i64,
+    ) -> Result<Intent, StoreError>;
 
-    /// Writes what became of request `n`, the copies that follow, and the end of the dispatch, in one transaction. A
-    /// request whose marker came back stays sent, whatever a later outcome says.
+    /// Writes what became of request `n`, the copies that follow, and the end of the dispatch, in one transaction, and
+    /// moves what waited for the copies to the held rows of the lanes that it names. A request whose marker came back
+    /// stays sent, whatever a later outcome says; a dispatch that is done stays done.
     ///
     /// # Errors
     /// [`StoreError::Unknown`] if the dispatch was never begun.
@@ -58,9 +66,9 @@ pub trait Store: Send + Sync {
         outcome: RequestOutcome,
         copies: Vec<NewCopy>,
         finish: Option<DispatchState>,
-    ) -> Result<Vec<ParkedRow>, StoreError>;
+    ) -> Result<Vec<LaneId>, StoreError>;
 
-    /// Ends a dispatch, also one that never began a request.
+    /// Ends a dispatch, also one that never began a request. One that is done stays done.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
@@ -89,11 +97,12 @@ pub trait Store: Send + Sync {
         native_ids: Vec<Redacted<String>>,
     ) -> Result<Settled, StoreError>;
 
-    /// Writes where copies are; those that are known stay as they are. Says what waited for them.
+    /// Writes where copies are; those that are known stay as they are. What waited for them moves to the held rows of
+    /// the lanes that it names, in the same transaction.
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be written.
-    async fn record_copies(&self, copies: Vec<NewCopy>) -> Result<Vec<ParkedRow>, StoreError>;
+    async fn record_copies(&self, copies: Vec<NewCopy>) -> Result<Vec<LaneId>, StoreError>;
 
     /// Which envelope a native message is a copy of.
     ///
@@ -168,11 +177,11 @@ pub trait Store: Send + Sync {
     /// [`StoreError::HeldFull`] at the bound.
     async fn park_if_absent(&self, parked: NewParked) -> Result<Parked, StoreError>;
 
-    /// Takes out what has waited until `now`.
+    /// Moves what has waited until `now` to the held rows of the lanes that it names.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
-    async fn parked_expired(&self, now: i64) -> Result<Vec<ParkedRow>, StoreError>;
+    async fn parked_expired(&self, now: i64) -> Result<Vec<LaneId>, StoreError>;
 
     /// Remembers that a message was taken back before it came.
     ///
@@ -233,9 +242,10 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if the store cannot be read.
     async fn info(&self) -> Result<Info, StoreError>;
 
-    /// Ends the writer after everything that was handed to it. Later calls answer [`StoreError::Closed`].
+    /// Ends the writer after everything that was handed to it; each caller hears of its own. Later calls answer
+    /// [`StoreError::Closed`].
     ///
     /// # Errors
-    /// [`StoreError`] if the last transaction fails.
+    /// [`StoreError::Closed`] if the writer died.
     async fn close(&self) -> Result<(), StoreError>;
 }

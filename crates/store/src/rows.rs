@@ -115,6 +115,18 @@ pub enum RequestOutcome {
     Rejected,
 }
 
+/// Whether a request may be sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// Its intent is durable.
+    Written,
+    /// Its marker came back in the meantime: it was sent.
+    AlreadySent {
+        /// The ids that the platform gave.
+        native_ids: Vec<Redacted<String>>,
+    },
+}
+
 /// What a marker that came back was about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
@@ -239,8 +251,14 @@ pub struct NewParked {
     pub native_id: Redacted<String>,
     /// The dependent.
     pub dispatch: DispatchId,
+    /// Its lane.
+    pub lane: LaneId,
+    /// The account that it is for.
+    pub target: AccountRef,
     /// Its sealed body.
     pub body: Vec<u8>,
+    /// When the daemon first saw it: UTC milliseconds.
+    pub since: i64,
     /// Until when it waits: UTC milliseconds.
     pub until: i64,
 }
@@ -252,15 +270,6 @@ pub enum Parked {
     Waits,
     /// The message is known: no need to.
     TargetKnown(Known),
-}
-
-/// A dependent that waits no longer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParkedRow {
-    /// The dependent.
-    pub dispatch: DispatchId,
-    /// Its sealed body.
-    pub body: Vec<u8>,
 }
 
 /// Where a store lies and how full it is.

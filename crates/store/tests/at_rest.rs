@@ -89,7 +89,10 @@ async fn fill(store: &SqliteStore) {
                 chat: person.user.clone(),
                 native_id: format!("{native_id}-later").as_str().into(),
                 dispatch: id,
+                lane: LaneId::from_bytes([1; 8]),
+                target: person.account.clone(),
                 body: plan,
+                since: now,
                 until: now,
             };
             store.park_if_absent(parked).await.unwrap();

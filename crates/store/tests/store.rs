@@ -4,8 +4,8 @@
 
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
 use interline_store::{
-    DispatchState, HeldBody, HeldStage, NewCopy, NewDispatch, NewParked, Parked, RequestOutcome,
-    RequestPlan, RequestState, Settings, Settled, SqliteStore, Store, StoreError,
+    DispatchState, HeldBody, HeldStage, Intent, NewCopy, NewDispatch, NewParked, Parked,
+    RequestOutcome, RequestPlan, RequestState, Settings, Settled, SqliteStore, Store, StoreError,
 };
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -256,18 +256,26 @@ async fn a_dependent_waits_for_its_target_and_is_released_with_the_copy() {
         chat: target.chat.clone(),
         native_id: target.native_id.clone(),
         dispatch: dispatch_id(n),
+        lane: lane(),
+        target: account(),
         body: vec![n],
+        since: 5,
         until: 100,
     };
     assert_eq!(store.park_if_absent(parked(1)).await.unwrap(), Parked::Waits);
     assert_eq!(store.park_if_absent(parked(2)).await.unwrap(), Parked::Waits);
     let released = store.record_copies(vec![target.clone()]).await.unwrap();
-    assert_eq!(released.iter().map(|row| row.body.clone()).collect::<Vec<_>>(), [[1], [2]]);
+    assert_eq!(released, [lane()]);
+    let held = store.held_peek(HeldStage::Deliver, lane(), 9).await.unwrap();
+    assert_eq!(held.iter().map(|row| row.body.clone()).collect::<Vec<_>>(), [[1], [2]]);
     assert!(matches!(store.park_if_absent(parked(3)).await.unwrap(), Parked::TargetKnown(_)));
     let other = NewParked { native_id: "never".into(), ..parked(4) };
     store.park_if_absent(other).await.unwrap();
     assert!(store.parked_expired(99).await.unwrap().is_empty());
-    assert_eq!(store.parked_expired(100).await.unwrap().len(), 1);
+    assert_eq!(store.parked_expired(100).await.unwrap(), [lane()]);
+    drop(store);
+    let rows = open(folder.path()).held_peek(HeldStage::Deliver, lane(), 9).await.unwrap();
+    assert_eq!(rows.len(), 3, "a crash after the release finds them in the held rows");
 }
 
 #[tokio::test]
@@ -432,4 +440,86 @@ async fn many_callers_share_one_commit() {
     });
     done.await.unwrap();
     assert!(store.dispatch(dispatch_id(200), now()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn g2_a_dispatch_is_known_for_the_whole_of_its_retention() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("interline.db");
+    let key = RootKey::published_test_key();
+    let long =
+        Settings { dispatch_retention: Duration::from_hours(20 * 24), ..Settings::default() };
+    let time = now() - 7 * DAY_MS - DAY_MS * 9 / 10;
+    let store = SqliteStore::open(&path, &key, &long).unwrap();
+    store.finish(dispatch_id(1), time, lane(), DispatchState::Done).await.unwrap();
+    drop(store);
+    let store = SqliteStore::open(&path, &key, &Settings::default()).unwrap();
+    store.retain(now()).await.unwrap();
+    assert!(store.dispatch(dispatch_id(1), time).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn g5_an_intent_does_not_overwrite_what_a_late_marker_settled() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let new = new_dispatch(1, 1);
+    assert!(store.begin(new.clone(), 1).await.unwrap());
+    store.outcome(new.id, new.time, 0, RequestOutcome::NotSent, vec![], None).await.unwrap();
+    store.settle(new.id, 0, vec!["n".into()]).await.unwrap();
+    let intent = store.intend(new.id, new.time, 0, 2).await.unwrap();
+    assert_eq!(intent, Intent::AlreadySent { native_ids: vec!["n".into()] });
+}
+
+#[tokio::test]
+async fn g2_what_is_done_can_neither_die_nor_begin_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let new = new_dispatch(1, 1);
+    store.begin(new.clone(), 1).await.unwrap();
+    store.outcome(new.id, new.time, 0, sent("n"), vec![], Some(DispatchState::Done)).await.unwrap();
+    store.finish(new.id, new.time, lane(), DispatchState::Dead).await.unwrap();
+    store.reopen(new.id, new.time).await.unwrap();
+    assert!(!store.begin(new.clone(), 2).await.unwrap());
+    assert_eq!(store.dispatch(new.id, new.time).await.unwrap().unwrap().state, DispatchState::Done);
+    // A caller that heard nothing and says it again loses no copy.
+    let late = copy("n", "instagram/17/1700", 0);
+    let done = Some(DispatchState::Done);
+    store.outcome(new.id, new.time, 0, sent("n"), vec![late.clone()], done).await.unwrap();
+    let known = store.envelope_of(&late.account, &late.chat, &late.native_id).await.unwrap();
+    assert!(known.is_some());
+}
+
+#[tokio::test]
+async fn copies_are_all_found_when_the_clock_steps_back_over_midnight() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (late, early) = (now(), now() - DAY_MS);
+    let bob = "instagram/17/1700";
+    store.record_copies(vec![NewCopy { at: late, ..copy("b0", bob, 0) }]).await.unwrap();
+    store.record_copies(vec![NewCopy { at: early, ..copy("b1", bob, 1) }]).await.unwrap();
+    let found = store.copies_of(EnvelopeId::from_bytes([3; 16]), &address(bob)).await.unwrap();
+    assert_eq!(found.len(), 2);
+}
+
+#[tokio::test]
+async fn holding_again_what_is_held_works_at_the_bound_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { held_rows_max: 2, ..Settings::default() };
+    let path = folder.path().join("s.db");
+    let store = SqliteStore::open(&path, &RootKey::published_test_key(), &settings).unwrap();
+    let bodies = || vec![body(1), body(2)];
+    let first = store.hold(HeldStage::Deliver, lane(), &account(), bodies()).await.unwrap();
+    let again = store.hold(HeldStage::Deliver, lane(), &account(), bodies()).await.unwrap();
+    assert_eq!(again, first);
+}
+
+#[tokio::test]
+async fn g8_a_store_that_came_from_a_backup_with_open_modes_is_closed_again() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let path = folder.path().join("interline.db");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let _store = open(folder.path());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }

@@ -3,20 +3,18 @@
 use super::memory::{DAY_MS, Kind, day_table, days, make_day};
 use super::parked;
 use super::writer::Db;
-use crate::{Copy, Known, NewCopy, ParkedRow, StoreError};
-use interline_envelope::{AccountRef, Address, EnvelopeId, Redacted};
+use crate::{Copy, Known, NewCopy, StoreError};
+use interline_envelope::{AccountRef, Address, EnvelopeId, LaneId, Redacted};
 use rusqlite::OptionalExtension;
 
 const NATIVE: &str = "copy_native";
 const OWNED: &str = "copy_owned";
 
-/// Writes copies and takes out what waited for them.
-pub(super) fn record(db: &Db, copies: &[NewCopy]) -> Result<Vec<ParkedRow>, StoreError> {
+/// Writes copies and lets go of what waited for them; says which lanes now hold that.
+pub(super) fn record(db: &mut Db, copies: &[NewCopy]) -> Result<Vec<LaneId>, StoreError> {
     let mut released = Vec::new();
     for copy in copies {
         let day = copy.at.div_euclid(DAY_MS);
-        make_day(db, Kind::Native, day)?;
-        make_day(db, Kind::Owned, day)?;
         let key = db.keyed.native(NATIVE, &copy.account, &copy.chat, &copy.native_id);
         if read::<Known>(db, Kind::Native, NATIVE, &key)?.is_some() {
             continue;
@@ -29,12 +27,15 @@ pub(super) fn record(db: &Db, copies: &[NewCopy]) -> Result<Vec<ParkedRow>, Stor
         };
         write(db, Kind::Native, NATIVE, day, &key, &known)?;
         let owned = db.keyed.address(OWNED, copy.envelope.as_bytes(), &copy.participant);
-        let mut list: Vec<Copy> = read(db, Kind::Owned, OWNED, &owned)?.unwrap_or_default();
+        let (own_day, mut list) =
+            read::<Vec<Copy>>(db, Kind::Owned, OWNED, &owned)?.unwrap_or((day, Vec::new()));
         list.push(Copy { native_id: copy.native_id.clone(), part: copy.part });
         list.sort_by_key(|copy| copy.part);
-        write(db, Kind::Owned, OWNED, day, &owned, &list)?;
+        // The newest day is read first, so the whole list goes there, also where the clock stepped back.
+        write(db, Kind::Owned, OWNED, day.max(own_day), &owned, &list)?;
         released.extend(parked::release(db, &copy.account, &copy.chat, &copy.native_id)?);
     }
+    released.dedup();
     Ok(released)
 }
 
@@ -44,7 +45,8 @@ pub(super) fn envelope_of(
     chat: &Redacted<String>,
     native_id: &Redacted<String>,
 ) -> Result<Option<Known>, StoreError> {
-    read(db, Kind::Native, NATIVE, &db.keyed.native(NATIVE, account, chat, native_id))
+    Ok(read(db, Kind::Native, NATIVE, &db.keyed.native(NATIVE, account, chat, native_id))?
+        .map(|(_, known)| known))
 }
 
 pub(super) fn copies_of(
@@ -53,7 +55,7 @@ pub(super) fn copies_of(
     participant: &Address,
 ) -> Result<Vec<Copy>, StoreError> {
     let key = db.keyed.address(OWNED, envelope.as_bytes(), participant);
-    Ok(read(db, Kind::Owned, OWNED, &key)?.unwrap_or_default())
+    Ok(read(db, Kind::Owned, OWNED, &key)?.map(|(_, list)| list).unwrap_or_default())
 }
 
 /// Looks through the days, the newest first: most questions are about today.
@@ -62,8 +64,8 @@ fn read<T: serde::de::DeserializeOwned>(
     kind: Kind,
     table: &str,
     key: &super::keyed::RowKey,
-) -> Result<Option<T>, StoreError> {
-    for day in days(db, kind)? {
+) -> Result<Option<(i64, T)>, StoreError> {
+    for day in days(db, kind) {
         let sql = format!("SELECT whole, value FROM {} WHERE key = ?1", day_table(kind, day));
         let row: Option<(Vec<u8>, Vec<u8>)> = db
             .connection
@@ -73,20 +75,21 @@ fn read<T: serde::de::DeserializeOwned>(
         if let Some((whole, value)) = row
             && whole == key.whole
         {
-            return Ok(Some(db.keyed.open(table, key.number, &value)?));
+            return Ok(Some((day, db.keyed.open(table, key.number, &value)?)));
         }
     }
     Ok(None)
 }
 
 fn write<T: serde::Serialize>(
-    db: &Db,
+    db: &mut Db,
     kind: Kind,
     table: &str,
     day: i64,
     key: &super::keyed::RowKey,
     value: &T,
 ) -> Result<(), StoreError> {
+    make_day(db, kind, day)?;
     let sealed = db.keyed.seal(table, key.number, value)?;
     let sql = format!(
         "INSERT OR REPLACE INTO {} (key, whole, value) VALUES (?1, ?2, ?3)",

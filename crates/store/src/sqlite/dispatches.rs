@@ -1,41 +1,41 @@
 //! What became of each dispatch and its requests: one sealed row a dispatch.
 //!
 //! A row lies in the table of its envelope's day, so that a repeated event finds it. An envelope whose clock is wrong
-//! (older than the retention, or of tomorrow) lies in a table without a day.
+//! (older than the retention, or of tomorrow) lies in a table of the day on which it came.
 
-use super::memory::{DAY_MS, Kind, day_table, days, make_day};
+use super::memory::{DAY_MS, Kind, day_table, days, make_day, now_ms, oldest_day};
 use super::writer::Db;
 use crate::{
-    DispatchRow, DispatchState, NewDispatch, RequestOutcome, RequestRow, RequestState, Settled,
-    StoreError,
+    DispatchRow, DispatchState, Intent, NewDispatch, RequestOutcome, RequestRow, RequestState,
+    Settled, StoreError,
 };
 use interline_envelope::{DispatchId, Redacted};
 use rusqlite::OptionalExtension;
 
 const TABLE: &str = "dispatch";
-/// The table of envelopes whose day is not to be believed.
-const NO_DAY: i64 = -1;
 
-fn day_of(db: &Db, time: i64) -> Result<i64, StoreError> {
-    let day = time.div_euclid(DAY_MS);
-    // The newest day that was ever made moves with real time, not with one platform's wrong clock.
-    let today = super::memory::today(db)?;
-    let oldest =
-        today - i64::try_from(db.settings.dispatch_retention.as_secs() / 86_400).unwrap_or(8) + 1;
-    Ok(if (oldest..=today + 1).contains(&day) { day } else { NO_DAY })
+/// A table: its kind and day.
+type Place = (Kind, i64);
+
+/// Where the row of an envelope of that time lies, if it comes now.
+fn place_of(db: &Db, time: i64) -> Place {
+    let (day, now) = (time.div_euclid(DAY_MS), now_ms());
+    let today = now.div_euclid(DAY_MS);
+    let believed = (oldest_day(now, db.settings.dispatch_retention)..=today + 1).contains(&day);
+    if believed { (Kind::Dispatch, day) } else { (Kind::Undated, today) }
 }
 
-fn find(db: &Db, id: DispatchId, day: i64) -> Result<Option<DispatchRow>, StoreError> {
+fn find(db: &Db, id: DispatchId, place: Place) -> Result<Option<DispatchRow>, StoreError> {
+    if !db.days.has(place.0, place.1) {
+        return Ok(None);
+    }
     let key = db.keyed.key(TABLE, &[id.as_bytes()]);
-    let sql = format!("SELECT whole, value FROM {} WHERE key = ?1", day_table(Kind::Dispatch, day));
-    let mut statement = match db.connection.prepare_cached(&sql) {
-        Ok(statement) => statement,
-        // No table: nothing of that day was ever written.
-        Err(error) if error.to_string().contains("no such table") => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let row: Option<(Vec<u8>, Vec<u8>)> =
-        statement.query_row([key.number], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let sql = format!("SELECT whole, value FROM {} WHERE key = ?1", day_table(place.0, place.1));
+    let row: Option<(Vec<u8>, Vec<u8>)> = db
+        .connection
+        .prepare_cached(&sql)?
+        .query_row([key.number], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
     match row {
         Some((whole, value)) if whole == key.whole => {
             Ok(Some(db.keyed.open(TABLE, key.number, &value)?))
@@ -44,28 +44,24 @@ fn find(db: &Db, id: DispatchId, day: i64) -> Result<Option<DispatchRow>, StoreE
     }
 }
 
-/// The row and the day that it lies in: its own, or none, if its day was not to be believed when it came.
-fn locate(db: &Db, id: DispatchId, time: i64) -> Result<Option<(i64, DispatchRow)>, StoreError> {
-    let own = day_of(db, time)?;
-    for day in [own, NO_DAY] {
-        if let Some(row) = find(db, id, day)? {
-            return Ok(Some((day, row)));
-        }
-        if own == NO_DAY {
-            break;
+/// The row and where it lies: in the table of its day, or in one of those for wrong clocks.
+fn locate(db: &Db, id: DispatchId, time: i64) -> Result<Option<(Place, DispatchRow)>, StoreError> {
+    let dated = (Kind::Dispatch, time.div_euclid(DAY_MS));
+    let undated = days(db, Kind::Undated).map(|day| (Kind::Undated, day));
+    for place in std::iter::once(dated).chain(undated) {
+        if let Some(row) = find(db, id, place)? {
+            return Ok(Some((place, row)));
         }
     }
     Ok(None)
 }
 
-fn write(db: &Db, id: DispatchId, day: i64, row: &DispatchRow) -> Result<(), StoreError> {
-    make_day(db, Kind::Dispatch, day)?;
+fn write(db: &mut Db, id: DispatchId, place: Place, row: &DispatchRow) -> Result<(), StoreError> {
+    make_day(db, place.0, place.1)?;
     let key = db.keyed.key(TABLE, &[id.as_bytes()]);
     let value = db.keyed.seal(TABLE, key.number, row)?;
-    let sql = format!(
-        "INSERT OR REPLACE INTO {} (key, whole, value) VALUES (?1, ?2, ?3)",
-        day_table(Kind::Dispatch, day)
-    );
+    let table = day_table(place.0, place.1);
+    let sql = format!("INSERT OR REPLACE INTO {table} (key, whole, value) VALUES (?1, ?2, ?3)");
     db.connection.prepare_cached(&sql)?.execute((key.number, key.whole, value))?;
     Ok(())
 }
@@ -74,7 +70,10 @@ pub(super) fn read(db: &Db, id: DispatchId, time: i64) -> Result<Option<Dispatch
     Ok(locate(db, id, time)?.map(|(_, row)| row))
 }
 
-pub(super) fn begin(db: &Db, new: &NewDispatch, intended_at: i64) -> Result<(), StoreError> {
+pub(super) fn begin(db: &mut Db, new: &NewDispatch, intended_at: i64) -> Result<bool, StoreError> {
+    if locate(db, new.id, new.time)?.is_some() {
+        return Ok(false);
+    }
     let requests = new
         .plans
         .iter()
@@ -88,31 +87,44 @@ pub(super) fn begin(db: &Db, new: &NewDispatch, intended_at: i64) -> Result<(), 
             },
         })
         .collect();
-    write(db, new.id, day_of(db, new.time)?, &DispatchRow { state: DispatchState::Open, requests })
+    write(
+        db,
+        new.id,
+        place_of(db, new.time),
+        &DispatchRow { state: DispatchState::Open, requests },
+    )?;
+    Ok(true)
 }
 
 pub(super) fn intend(
-    db: &Db,
+    db: &mut Db,
     id: DispatchId,
     time: i64,
     n: u16,
     at: i64,
-) -> Result<(), StoreError> {
-    let (day, mut row) = locate(db, id, time)?.ok_or(StoreError::Unknown)?;
+) -> Result<Intent, StoreError> {
+    let (place, mut row) = locate(db, id, time)?.ok_or(StoreError::Unknown)?;
     let request = row.requests.get_mut(usize::from(n)).ok_or(StoreError::Unknown)?;
+    if let RequestState::Sent { native_ids } = &request.state {
+        return Ok(Intent::AlreadySent { native_ids: native_ids.clone() });
+    }
     request.state = RequestState::Intended { at };
-    write(db, id, day, &row)
+    write(db, id, place, &row)?;
+    Ok(Intent::Written)
 }
 
 pub(super) fn outcome(
-    db: &Db,
+    db: &mut Db,
     id: DispatchId,
     time: i64,
     n: u16,
     outcome: &RequestOutcome,
     finish: Option<DispatchState>,
 ) -> Result<(), StoreError> {
-    let (day, mut row) = locate(db, id, time)?.ok_or(StoreError::Unknown)?;
+    let (place, mut row) = locate(db, id, time)?.ok_or(StoreError::Unknown)?;
+    if row.state == DispatchState::Done {
+        return Ok(());
+    }
     let request = row.requests.get_mut(usize::from(n)).ok_or(StoreError::Unknown)?;
     request.state = match (&request.state, outcome) {
         (_, RequestOutcome::Sent { native_ids }) => {
@@ -128,7 +140,7 @@ pub(super) fn outcome(
     if let Some(state) = finish {
         end(&mut row, state);
     }
-    write(db, id, day, &row)
+    write(db, id, place, &row)
 }
 
 /// A finished row is kept for its state alone; the plans, which hold content, go.
@@ -140,23 +152,28 @@ fn end(row: &mut DispatchRow, state: DispatchState) {
 }
 
 pub(super) fn finish(
-    db: &Db,
+    db: &mut Db,
     id: DispatchId,
     time: i64,
     state: DispatchState,
 ) -> Result<(), StoreError> {
-    let (day, mut row) = match locate(db, id, time)? {
+    let (place, mut row) = match locate(db, id, time)? {
+        Some((_, row)) if row.state == DispatchState::Done => return Ok(()),
         Some(found) => found,
-        None => (day_of(db, time)?, DispatchRow { state, requests: Vec::new() }),
+        None => (place_of(db, time), DispatchRow { state, requests: Vec::new() }),
     };
     end(&mut row, state);
-    write(db, id, day, &row)
+    write(db, id, place, &row)
 }
 
-pub(super) fn reopen(db: &Db, id: DispatchId, time: i64) -> Result<(), StoreError> {
-    let Some((day, mut row)) = locate(db, id, time)? else { return Ok(()) };
+pub(super) fn reopen(db: &mut Db, id: DispatchId, time: i64) -> Result<(), StoreError> {
+    let Some((place, mut row)) = locate(db, id, time)? else { return Ok(()) };
     if row.state != DispatchState::Dead {
         return Ok(());
+    }
+    if row.requests.is_empty() {
+        // It died before it had a plan: it is planned anew.
+        return delete(db, id, place);
     }
     row.state = DispatchState::Open;
     for request in &mut row.requests {
@@ -165,29 +182,27 @@ pub(super) fn reopen(db: &Db, id: DispatchId, time: i64) -> Result<(), StoreErro
             request.state = RequestState::Planned;
         }
     }
-    if row.requests.is_empty() {
-        // It died before it had a plan: it is planned anew.
-        return delete(db, id, day);
-    }
-    write(db, id, day, &row)
+    write(db, id, place, &row)
 }
 
-fn delete(db: &Db, id: DispatchId, day: i64) -> Result<(), StoreError> {
+fn delete(db: &Db, id: DispatchId, place: Place) -> Result<(), StoreError> {
     let key = db.keyed.key(TABLE, &[id.as_bytes()]);
-    let sql = format!("DELETE FROM {} WHERE key = ?1", day_table(Kind::Dispatch, day));
+    let sql = format!("DELETE FROM {} WHERE key = ?1", day_table(place.0, place.1));
     db.connection.prepare_cached(&sql)?.execute([key.number])?;
     Ok(())
 }
 
 /// Markers name the dispatch but not its day: the newest day is looked at first, since markers come soon.
 pub(super) fn settle(
-    db: &Db,
+    db: &mut Db,
     id: DispatchId,
     n: u16,
     native_ids: &[Redacted<String>],
 ) -> Result<Settled, StoreError> {
-    for day in days(db, Kind::Dispatch)? {
-        let Some(mut row) = find(db, id, day)? else { continue };
+    let dated = days(db, Kind::Dispatch).map(|day| (Kind::Dispatch, day));
+    let undated = days(db, Kind::Undated).map(|day| (Kind::Undated, day));
+    for place in dated.chain(undated).collect::<Vec<_>>() {
+        let Some(mut row) = find(db, id, place)? else { continue };
         if row.state == DispatchState::Done {
             return Ok(Settled::AlreadyKnown);
         }
@@ -198,7 +213,7 @@ pub(super) fn settle(
             RequestState::Sent { .. } => Ok(Settled::AlreadyKnown),
             RequestState::Intended { .. } | RequestState::Planned | RequestState::Rejected => {
                 request.state = RequestState::Sent { native_ids: native_ids.to_vec() };
-                write(db, id, day, &row)?;
+                write(db, id, place, &row)?;
                 Ok(Settled::Recorded)
             }
         };

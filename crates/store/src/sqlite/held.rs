@@ -25,16 +25,9 @@ pub(super) fn append(
     account: &AccountRef,
     bodies: &[HeldBody],
 ) -> Result<Vec<u64>, StoreError> {
-    let rows: u64 = db
-        .connection
-        .prepare_cached("SELECT count(*) FROM held")?
-        .query_row([], |row| row.get(0))?;
-    if rows + bodies.len() as u64 > db.settings.held_rows_max {
-        return Err(StoreError::HeldFull { max: db.settings.held_rows_max });
-    }
     let mut seqs = Vec::with_capacity(bodies.len());
     for body in bodies {
-        let held: Option<i64> = db
+        let held: Option<u64> = db
             .connection
             .prepare_cached(
                 "SELECT seq FROM held WHERE stage = ?1 AND lane = ?2 AND dispatch = ?3",
@@ -43,22 +36,29 @@ pub(super) fn append(
                 row.get(0)
             })
             .optional()?;
-        let seq = match held {
+        seqs.push(match held {
             Some(seq) => seq,
             None => insert(db, stage, lane, account, body)?,
-        };
-        seqs.push(u64::try_from(seq).map_err(|_| StoreError::Damaged)?);
+        });
+    }
+    let rows: u64 = db
+        .connection
+        .prepare_cached("SELECT count(*) FROM held")?
+        .query_row([], |row| row.get(0))?;
+    if rows > db.settings.held_rows_max {
+        // The savepoint takes the rows back.
+        return Err(StoreError::HeldFull { max: db.settings.held_rows_max });
     }
     Ok(seqs)
 }
 
-fn insert(
+pub(super) fn insert(
     db: &Db,
     stage: HeldStage,
     lane: LaneId,
     account: &AccountRef,
     body: &HeldBody,
-) -> Result<i64, StoreError> {
+) -> Result<u64, StoreError> {
     // The number is part of the seal, so the row is made first and filled then, within one transaction.
     db.connection
         .prepare_cached("INSERT INTO held (stage, lane, dispatch, value) VALUES (?1, ?2, ?3, x'')")?
@@ -75,7 +75,7 @@ fn insert(
     db.connection
         .prepare_cached("UPDATE held SET value = ?1 WHERE seq = ?2")?
         .execute((sealed, seq))?;
-    Ok(seq)
+    u64::try_from(seq).map_err(|_| StoreError::Damaged)
 }
 
 /// At most `held_rows_max` rows in all, so reading them at start is bounded.

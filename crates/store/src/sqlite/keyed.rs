@@ -7,8 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
-/// The version of the tables and of what stands in them; part of every seal.
+/// The version of the tables.
 pub(super) const SCHEMA_VERSION: u32 = 1;
+/// The version of what stands in the values; part of every seal. A migration that changes their form raises it, and
+/// seals every value anew; one that only adds tables does not.
+const VALUE_VERSION: u32 = 1;
 
 /// A row's key: 64 bits for the B-tree, and the whole hash, compared on read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,12 +90,12 @@ impl Keyed {
     }
 }
 
-/// Table, row, schema version: a value moved to another place does not open.
+/// Table, row, version of the values: a value moved to another place does not open.
 fn aad(table: &str, row: i64) -> Vec<u8> {
     let mut aad = Vec::with_capacity(table.len() + 16);
     aad.extend_from_slice(table.as_bytes());
     aad.push(0);
     aad.extend_from_slice(&row.to_be_bytes());
-    aad.extend_from_slice(&SCHEMA_VERSION.to_be_bytes());
+    aad.extend_from_slice(&VALUE_VERSION.to_be_bytes());
     aad
 }

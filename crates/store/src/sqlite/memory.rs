@@ -3,8 +3,9 @@
 use super::writer::Db;
 use crate::StoreError;
 use interline_envelope::{Address, Redacted};
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A day in milliseconds.
@@ -14,8 +15,10 @@ const BINDING: &str = "binding";
 /// What has a table a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// What became of dispatches.
+    /// What became of dispatches, by the day of their envelope.
     Dispatch,
+    /// The same for envelopes whose clock is not to be believed, by the day on which they came.
+    Undated,
     /// Copies by their native id.
     Native,
     /// Copies by envelope and participant.
@@ -23,70 +26,100 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    const ALL: [Self; 4] = [Self::Dispatch, Self::Undated, Self::Native, Self::Owned];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Dispatch => "dispatch",
+            Self::Undated => "undated",
             Self::Native => "native",
             Self::Owned => "owned",
         }
     }
 }
 
-/// The table of a day; a negative day is the one without.
+/// The table of a day.
 pub(super) fn day_table(kind: Kind, day: i64) -> String {
-    if day < 0 { format!("{}_undated", kind.as_str()) } else { format!("{}_{day}", kind.as_str()) }
+    format!("{}_{day}", kind.as_str())
 }
 
-/// The days that have a table, the newest first, the one without a day last.
-pub(super) fn days(db: &Db, kind: Kind) -> Result<Vec<i64>, StoreError> {
-    let mut statement =
-        db.connection.prepare_cached("SELECT day FROM day WHERE kind = ?1 ORDER BY day DESC")?;
-    let rows = statement.query_map([kind.as_str()], |row| row.get(0))?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
+/// Which days have a table. In memory, since every question asks.
+#[derive(Debug, Default)]
+pub(super) struct Days([BTreeSet<i64>; 4]);
 
-pub(super) fn make_day(db: &Db, kind: Kind, day: i64) -> Result<(), StoreError> {
-    let day = day.max(-1);
-    let known: Option<i64> = db
-        .connection
-        .prepare_cached("SELECT 1 FROM day WHERE kind = ?1 AND day = ?2")?
-        .query_row((kind.as_str(), day), |row| row.get(0))
-        .optional()?;
-    if known.is_none() {
-        let table = day_table(kind, day);
-        db.connection.execute_batch(&format!(
-            "CREATE TABLE IF NOT EXISTS {table} (key INTEGER PRIMARY KEY, whole BLOB NOT NULL, value BLOB NOT NULL) STRICT"
-        ))?;
-        db.connection
-            .execute("INSERT INTO day (kind, day) VALUES (?1, ?2)", (kind.as_str(), day))?;
+impl Days {
+    pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
+        let mut days = Self::default();
+        for kind in Kind::ALL {
+            let mut statement = connection.prepare("SELECT day FROM day WHERE kind = ?1")?;
+            let rows = statement.query_map([kind.as_str()], |row| row.get(0))?;
+            days.0[kind as usize] = rows.collect::<Result<_, _>>()?;
+        }
+        Ok(days)
     }
+
+    /// True if the day has a table.
+    pub(super) fn has(&self, kind: Kind, day: i64) -> bool {
+        self.0[kind as usize].contains(&day)
+    }
+}
+
+/// The days that have a table, the newest first.
+pub(super) fn days(db: &Db, kind: Kind) -> impl Iterator<Item = i64> + use<> {
+    db.days.0[kind as usize].clone().into_iter().rev()
+}
+
+pub(super) fn make_day(db: &mut Db, kind: Kind, day: i64) -> Result<(), StoreError> {
+    if db.days.has(kind, day) {
+        return Ok(());
+    }
+    let table = day_table(kind, day);
+    // A table that a rolled-back transaction took away again is made anew: hence IF NOT EXISTS and OR IGNORE.
+    db.connection.execute_batch(&format!(
+        "CREATE TABLE IF NOT EXISTS {table} (key INTEGER PRIMARY KEY, whole BLOB NOT NULL, value BLOB NOT NULL) STRICT"
+    ))?;
+    db.connection
+        .execute("INSERT OR IGNORE INTO day (kind, day) VALUES (?1, ?2)", (kind.as_str(), day))?;
+    db.new_days.push((kind, day));
+    db.days.0[kind as usize].insert(day);
     Ok(())
 }
 
-/// Today by this machine's clock: the one place where the store looks at it, to tell a wrong platform clock.
-pub(super) fn today(_db: &Db) -> Result<i64, StoreError> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Ok(i64::try_from(since.as_secs() / 86_400).unwrap_or(0))
+/// Forgets the days, from the `from`th of the open transaction, whose tables a roll-back took away again.
+pub(super) fn forget_new_days(db: &mut Db, from: usize) {
+    for (kind, day) in db.new_days.split_off(from.min(db.new_days.len())) {
+        db.days.0[kind as usize].remove(&day);
+    }
 }
 
-pub(super) fn retain(db: &Db, now: i64) -> Result<(), StoreError> {
+/// This machine's clock: the one place where the store looks at it, to tell a wrong platform clock.
+pub(super) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The oldest day that is kept: a day's table goes when the whole day is too old.
+pub(super) fn oldest_day(now: i64, retention: Duration) -> i64 {
+    now.saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX)).div_euclid(DAY_MS)
+}
+
+pub(super) fn retain(db: &mut Db, now: i64) -> Result<(), StoreError> {
     let keeps = [
         (Kind::Dispatch, db.settings.dispatch_retention),
+        (Kind::Undated, db.settings.dispatch_retention),
         (Kind::Native, db.settings.copy_retention),
         (Kind::Owned, db.settings.copy_retention),
     ];
     for (kind, retention) in keeps {
-        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        // A day's table goes when the whole day is too old.
-        let oldest = now.saturating_sub(retention).div_euclid(DAY_MS);
-        for day in days(db, kind)? {
-            if day >= 0 && day < oldest {
+        for day in days(db, kind) {
+            if day < oldest_day(now, retention) {
                 db.connection
                     .execute_batch(&format!("DROP TABLE IF EXISTS {}", day_table(kind, day)))?;
                 db.connection.execute(
                     "DELETE FROM day WHERE kind = ?1 AND day = ?2",
                     (kind.as_str(), day),
                 )?;
+                db.days.0[kind as usize].remove(&day);
             }
         }
     }

@@ -14,9 +14,8 @@ mod schema;
 mod writer;
 
 use crate::{
-    Copy, DispatchRow, DispatchState, HeldBody, HeldLane, HeldRow, HeldStage, Info, Known, NewCopy,
-    NewDispatch, NewParked, Parked, ParkedRow, RequestOutcome, Settings, Settled, Store,
-    StoreError,
+    Copy, DispatchRow, DispatchState, HeldBody, HeldLane, HeldRow, HeldStage, Info, Intent, Known,
+    NewCopy, NewDispatch, NewParked, Parked, RequestOutcome, Settings, Settled, Store, StoreError,
 };
 use async_trait::async_trait;
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
@@ -46,7 +45,15 @@ impl SqliteStore {
         let connection = schema::open(path)?;
         schema::migrate(path, &connection, root)?;
         let run = schema::next_run(&connection)?;
-        let db = Db { connection, keyed: Keyed::new(root), settings: *settings, run };
+        let days = memory::Days::load(&connection)?;
+        let db = Db {
+            connection,
+            keyed: Keyed::new(root),
+            settings: *settings,
+            run,
+            days,
+            new_days: Vec::new(),
+        };
         Ok(Self {
             writer: Writer::start(db, settings.queue_max)?,
             path: path.to_owned(),
@@ -91,11 +98,17 @@ impl Store for SqliteStore {
         self.writer.run(move |db| dispatches::read(db, id, time)).await
     }
 
-    async fn begin(&self, dispatch: NewDispatch, intended_at: i64) -> Result<(), StoreError> {
+    async fn begin(&self, dispatch: NewDispatch, intended_at: i64) -> Result<bool, StoreError> {
         self.writer.run(move |db| dispatches::begin(db, &dispatch, intended_at)).await
     }
 
-    async fn intend(&self, id: DispatchId, time: i64, n: u16, at: i64) -> Result<(), StoreError> {
+    async fn intend(
+        &self,
+        id: DispatchId,
+        time: i64,
+        n: u16,
+        at: i64,
+    ) -> Result<Intent, StoreError> {
         self.writer.run(move |db| dispatches::intend(db, id, time, n, at)).await
     }
 
@@ -107,7 +120,7 @@ impl Store for SqliteStore {
         outcome: RequestOutcome,
         new_copies: Vec<NewCopy>,
         finish: Option<DispatchState>,
-    ) -> Result<Vec<ParkedRow>, StoreError> {
+    ) -> Result<Vec<LaneId>, StoreError> {
         self.writer
             .run(move |db| {
                 dispatches::outcome(db, id, time, n, &outcome, finish)?;
@@ -139,7 +152,7 @@ impl Store for SqliteStore {
         self.writer.run(move |db| dispatches::settle(db, id, n, &native_ids)).await
     }
 
-    async fn record_copies(&self, new_copies: Vec<NewCopy>) -> Result<Vec<ParkedRow>, StoreError> {
+    async fn record_copies(&self, new_copies: Vec<NewCopy>) -> Result<Vec<LaneId>, StoreError> {
         if new_copies.is_empty() {
             return Ok(Vec::new());
         }
@@ -207,7 +220,7 @@ impl Store for SqliteStore {
         self.writer.run(move |db| parked::park_if_absent(db, &new)).await
     }
 
-    async fn parked_expired(&self, now: i64) -> Result<Vec<ParkedRow>, StoreError> {
+    async fn parked_expired(&self, now: i64) -> Result<Vec<LaneId>, StoreError> {
         self.writer.run(move |db| parked::take_expired(db, now)).await
     }
 

@@ -1,9 +1,10 @@
 //! Dependents that wait for the message that they are about, and messages that were taken back before they came.
 
 use super::copies;
+use super::held;
 use super::writer::Db;
-use crate::{NewParked, Parked, ParkedRow, StoreError};
-use interline_envelope::{AccountRef, DispatchId, Redacted};
+use crate::{HeldBody, HeldStage, NewParked, Parked, StoreError};
+use interline_envelope::{AccountRef, DispatchId, LaneId, Platform, Redacted};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,10 @@ struct Value {
     /// The whole hash of what it waits for.
     #[serde(with = "hex::serde")]
     target: [u8; 32],
+    lane: LaneId,
+    platform: Platform,
+    account: String,
+    since: i64,
     #[serde(with = "hex::serde")]
     body: Vec<u8>,
 }
@@ -22,6 +27,13 @@ struct Value {
 pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreError> {
     if let Some(known) = copies::envelope_of(db, &new.account, &new.chat, &new.native_id)? {
         return Ok(Parked::TargetKnown(known));
+    }
+    let known = db
+        .connection
+        .prepare_cached("SELECT 1 FROM parked WHERE dispatch = ?1")?
+        .exists([new.dispatch.as_bytes()])?;
+    if known {
+        return Ok(Parked::Waits);
     }
     let rows: u64 = db
         .connection
@@ -31,28 +43,34 @@ pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreEr
         return Err(StoreError::HeldFull { max: db.settings.parked_rows_max });
     }
     let target = db.keyed.native(TABLE, &new.account, &new.chat, &new.native_id);
-    let inserted = db
-        .connection
-        .prepare_cached("INSERT OR IGNORE INTO parked (target, until, dispatch, value) VALUES (?1, ?2, ?3, x'')")?
+    db.connection
+        .prepare_cached(
+            "INSERT INTO parked (target, until, dispatch, value) VALUES (?1, ?2, ?3, x'')",
+        )?
         .execute((target.number, new.until, new.dispatch.as_bytes()))?;
-    if inserted > 0 {
-        let seq = db.connection.last_insert_rowid();
-        let sealed =
-            db.keyed.seal(TABLE, seq, &Value { target: target.whole, body: new.body.clone() })?;
-        db.connection
-            .prepare_cached("UPDATE parked SET value = ?1 WHERE seq = ?2")?
-            .execute((sealed, seq))?;
-    }
+    let seq = db.connection.last_insert_rowid();
+    let value = Value {
+        target: target.whole,
+        lane: new.lane,
+        platform: new.target.platform.clone(),
+        account: new.target.account.to_string(),
+        since: new.since,
+        body: new.body.clone(),
+    };
+    let sealed = db.keyed.seal(TABLE, seq, &value)?;
+    db.connection
+        .prepare_cached("UPDATE parked SET value = ?1 WHERE seq = ?2")?
+        .execute((sealed, seq))?;
     Ok(Parked::Waits)
 }
 
-/// Takes out what waits for a message, in order.
+/// Lets go of what waits for a message, in order.
 pub(super) fn release(
     db: &Db,
     account: &AccountRef,
     chat: &Redacted<String>,
     native_id: &Redacted<String>,
-) -> Result<Vec<ParkedRow>, StoreError> {
+) -> Result<Vec<LaneId>, StoreError> {
     let target = db.keyed.native(TABLE, account, chat, native_id);
     let rows = read(
         db,
@@ -62,7 +80,7 @@ pub(super) fn release(
     take(db, rows.into_iter().filter(|(_, _, value)| value.target == target.whole))
 }
 
-pub(super) fn take_expired(db: &Db, now: i64) -> Result<Vec<ParkedRow>, StoreError> {
+pub(super) fn take_expired(db: &Db, now: i64) -> Result<Vec<LaneId>, StoreError> {
     let rows =
         read(db, "SELECT seq, dispatch, value FROM parked WHERE until <= ?1 ORDER BY seq", now)?;
     take(db, rows.into_iter())
@@ -82,10 +100,15 @@ fn read(db: &Db, sql: &str, argument: i64) -> Result<Vec<Row>, StoreError> {
     .collect()
 }
 
-fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<ParkedRow>, StoreError> {
+/// Moves rows to the held rows of their lanes, within one transaction: a crash finds them in one place or the other.
+/// The bound of held rows does not apply: they were within that of parked ones.
+fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<LaneId>, StoreError> {
     rows.map(|(seq, dispatch, value)| {
+        let body = HeldBody { dispatch, body: value.body, held_at: value.since, attempts: 0 };
+        let account = AccountRef::new(value.platform, &value.account);
+        held::insert(db, HeldStage::Deliver, value.lane, &account, &body)?;
         db.connection.prepare_cached("DELETE FROM parked WHERE seq = ?1")?.execute([seq])?;
-        Ok(ParkedRow { dispatch, body: value.body })
+        Ok(value.lane)
     })
     .collect()
 }

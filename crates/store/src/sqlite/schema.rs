@@ -7,7 +7,7 @@ use super::keyed::SCHEMA_VERSION;
 use crate::{Info, StoreError};
 use interline_envelope::{RootKey, Subkey};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Forward only; the version is the number of those that were applied.
@@ -17,7 +17,8 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = ["
         seq INTEGER PRIMARY KEY AUTOINCREMENT, stage INTEGER NOT NULL, lane BLOB NOT NULL,
         dispatch BLOB NOT NULL, value BLOB NOT NULL
     ) STRICT;
-    CREATE UNIQUE INDEX held_lane ON held (stage, lane, dispatch);
+    CREATE UNIQUE INDEX held_dispatch ON held (stage, lane, dispatch);
+    CREATE INDEX held_order ON held (stage, lane, seq);
     CREATE TABLE parked (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, target INTEGER NOT NULL, until INTEGER NOT NULL,
         dispatch BLOB NOT NULL UNIQUE, value BLOB NOT NULL
@@ -38,6 +39,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         .mode(0o600)
         .open(path)
         .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+    make_private(path)?;
     let connection = Connection::open(path)?;
     connection.set_prepared_statement_cache_capacity(512);
     connection.execute_batch(
@@ -49,6 +51,20 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA secure_delete = OFF;",
     )?;
     Ok(connection)
+}
+
+/// A file that came from a backup may have another mode; SQLite gives its log and index the mode of the database.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let file = Path::new(&name);
+        if file.exists() {
+            std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600))
+                .map_err(|source| StoreError::Open { path: file.to_owned(), source })?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {

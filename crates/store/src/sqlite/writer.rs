@@ -1,6 +1,7 @@
 //! The thread that owns the connection, and the group commit.
 
 use super::keyed::Keyed;
+use super::memory::{Days, Kind, forget_new_days};
 use crate::{Settings, StoreError};
 use rusqlite::Connection;
 use std::sync::Mutex;
@@ -18,12 +19,16 @@ pub(super) struct Db {
     pub(super) settings: Settings,
     /// Which start of the process this is.
     pub(super) run: i64,
+    /// Which days have tables.
+    pub(super) days: Days,
+    /// Those that the open transaction made.
+    pub(super) new_days: Vec<(Kind, i64)>,
 }
 
 /// Answers a caller once the transaction is durable, or tells it why it is not.
 type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
-/// Runs one operation; what it did is undone if it fails.
-type Operation = Box<dyn FnOnce(&mut Db) -> Answer + Send>;
+/// Runs one operation, or none where there is no transaction to run it in; what it did is undone if it fails.
+type Operation = Box<dyn FnOnce(Option<&mut Db>) -> Answer + Send>;
 
 enum Order {
     Do(Operation),
@@ -59,7 +64,12 @@ impl Writer {
     ) -> Result<T, StoreError> {
         let (tell, told) = oneshot::channel();
         let order: Operation = Box::new(move |db| {
-            let result = in_savepoint(db, operation);
+            let result = match db {
+                Some(db) => in_savepoint(db, operation),
+                None => Err(StoreError::Commit(
+                    "the transaction was gone before this was done".to_owned(),
+                )),
+            };
             Box::new(move |committed| {
                 let result = committed.map_err(StoreError::Commit).and(result);
                 // A caller that went away does not need the answer.
@@ -95,9 +105,11 @@ fn in_savepoint<T>(
     db: &mut Db,
     operation: impl FnOnce(&mut Db) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    let days_before = db.new_days.len();
     execute(db, "SAVEPOINT operation")?;
     let result = operation(db);
     if result.is_err() {
+        forget_new_days(db, days_before);
         execute(db, "ROLLBACK TO operation")?;
     }
     execute(db, "RELEASE operation")?;
@@ -117,13 +129,21 @@ fn serve(mut db: Db, mut queue: mpsc::Receiver<Order>) {
         let mut answers = Vec::with_capacity(batch.len());
         for order in batch.drain(..) {
             match order {
-                Order::Do(operation) => answers.push(operation(&mut db)),
+                Order::Do(operation) => {
+                    // SQLite itself ends a transaction on a full disk; what came after would each commit alone.
+                    let open = begun.is_ok() && !db.connection.is_autocommit();
+                    answers.push(operation(open.then_some(&mut db)));
+                }
                 Order::Close(tell) => closing = Some(tell),
             }
         }
         let committed =
             begun.and_then(|()| execute(&db, "COMMIT")).map_err(|error| error.to_string());
+        if committed.is_ok() {
+            db.new_days.clear();
+        }
         if let Err(error) = &committed {
+            forget_new_days(&mut db, 0);
             error!(
                 error,
                 "a transaction of the store failed; what it would have written will be tried again"
