@@ -172,7 +172,6 @@ impl Daemon {
             http,
             answers: answers.clone(),
             publisher: publisher.subscribe(),
-            in_flight: Arc::new(Semaphore::new(usize::from(deliver.in_flight_requests_max))),
             media: Arc::new(Semaphore::new(MEDIA_AT_ONCE)),
             stop: stop.clone(),
         };

@@ -68,8 +68,6 @@ reasons! {
     NotBridged => "not-bridged",
     /// It is larger than an envelope may be.
     TooLarge => "too-large",
-    /// It passed too many bridges.
-    TooManyHops => "too-many-hops",
     /// The sender or the recipient left the conversation.
     NotAMember => "not-a-member",
     /// The bytes on an internal queue, or a stored plan, cannot be read.

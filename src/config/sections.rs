@@ -248,7 +248,6 @@ fn relay(table: &mut TableReader<'_, '_>) -> Relay {
             refusals,
         ),
         poison_runs_max: table.number("poison_runs_max", default.poison_runs_max, 1..=100),
-        hop_max: table.number("hop_max", default.hop_max, 1..=64),
     }
 }
 

@@ -133,8 +133,6 @@ pub struct Relay {
     pub target_refusal_timeout: Duration,
     /// An event that was open in this many crashed runs is tried once more alone and then dead-lettered.
     pub poison_runs_max: u32,
-    /// How many Interlines an event may pass before it counts as a loop.
-    pub hop_max: u32,
 }
 
 /// The deliver stage.
@@ -166,7 +164,7 @@ pub struct Deliver {
     pub uncertain: Uncertain,
     /// The largest medium that is copied from one platform to another.
     pub media_bytes_max: u64,
-    /// How many requests are under way at once, all accounts together.
+    /// How many requests of one account are under way at once.
     pub in_flight_requests_max: u16,
 }
 
@@ -283,7 +281,7 @@ impl Default for Stages {
 
 impl Default for Relay {
     fn default() -> Self {
-        Self { target_refusal_timeout: Duration::from_secs(60), poison_runs_max: 3, hop_max: 8 }
+        Self { target_refusal_timeout: Duration::from_secs(60), poison_runs_max: 3 }
     }
 }
 

@@ -36,6 +36,8 @@ use tracing::{error, info, warn};
 const BATCH_MAX: usize = 64;
 /// A pause longer than this gives the account's deliveries back to the broker.
 const SHORT_PAUSE_MAX: Duration = Duration::from_secs(20);
+/// How often the gate is looked at.
+const PAUSE_LOOK: Duration = Duration::from_secs(1);
 /// How many media are copied at once, each whole in memory.
 pub(super) const MEDIA_AT_ONCE: usize = 2;
 
@@ -54,8 +56,6 @@ pub struct DeliverContext {
     pub answers: Answers,
     /// The current connection's publisher, for dead letters and egress.
     pub publisher: watch::Receiver<Option<Publisher>>,
-    /// Bounds requests under way, all accounts together.
-    pub in_flight: Arc<Semaphore>,
     /// Bounds media in memory, all accounts together.
     pub media: Arc<Semaphore>,
     /// Cancelled when the daemon drains.
@@ -90,6 +90,8 @@ pub struct Delivering {
     context: DeliverContext,
     account: AccountRef,
     gate: Arc<Gate>,
+    /// Bounds requests under way; of its own, so that a platform that hangs holds up no other.
+    in_flight: Arc<Semaphore>,
     lanes: Mutex<HashMap<LaneId, Arc<Lane>>>,
     tasks: TaskTracker,
     session: AtomicU64,
@@ -101,10 +103,12 @@ pub struct Delivering {
 impl Delivering {
     /// An account that delivers nothing yet.
     pub fn new(context: DeliverContext, account: AccountRef) -> Arc<Self> {
+        let in_flight = usize::from(context.live.get().config.deliver.in_flight_requests_max);
         Arc::new(Self {
             context,
             account,
             gate: Arc::new(Gate::default()),
+            in_flight: Arc::new(Semaphore::new(in_flight)),
             lanes: Mutex::default(),
             tasks: TaskTracker::new(),
             session: AtomicU64::new(0),
@@ -175,14 +179,15 @@ impl Delivering {
     ) -> Result<(), DeliverError> {
         let session = self.session.load(Ordering::SeqCst);
         loop {
+            if self.long_pause() {
+                info!(account_ref = %self.account, "the account's backlog stays in the broker for now");
+                break;
+            }
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = self.gate.changed() => {
-                    if self.long_pause() {
-                        info!(account_ref = %self.account, "the account's backlog stays in the broker for now");
-                        break;
-                    }
-                }
+                () = self.gate.changed() => {}
+                // A change between two waits is not told.
+                () = tokio::time::sleep(PAUSE_LOOK) => {}
                 batch = consumer.next_batch(BATCH_MAX) => {
                     for delivery in batch? {
                         self.accept(delivery, acker, session).await?;
@@ -301,7 +306,7 @@ impl Delivering {
             biased;
             () = self.context.stop.cancelled() => None,
             pass = self.gate.pass() => {
-                let permit = self.context.in_flight.clone().acquire_owned().await.ok()?;
+                let permit = self.in_flight.clone().acquire_owned().await.ok()?;
                 if self.is_stopping() { None } else { Some((pass, permit)) }
             }
             () = changed => None,

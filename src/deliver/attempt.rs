@@ -15,8 +15,8 @@ use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVer
 use interline_envelope::{Dispatch, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
-    DispatchRow, DispatchState, Intent, NewCopy, NewDispatch, RequestOutcome, RequestPlan, RequestRow,
-    RequestState, StoreError,
+    DispatchRow, DispatchState, Intent, NewCopy, NewDispatch, RequestOutcome, RequestPlan,
+    RequestRow, RequestState, StoreError,
 };
 use std::time::Duration;
 use tracing::{debug, error, info, warn};
@@ -161,7 +161,7 @@ impl Delivering {
         last: bool,
     ) -> Result<Sent, StoreError> {
         let dispatch = &*of.dispatch;
-        let Some((pass, _place)) = self.pass().await else { return Ok(Sent::Step(Step::Abandon)) };
+        let Some((pass, place)) = self.pass().await else { return Ok(Sent::Step(Step::Abandon)) };
         let live = self.live();
         if let Some(step) = self.refused_by_consent(&live, dispatch) {
             return Ok(Sent::Step(step));
@@ -182,6 +182,7 @@ impl Delivering {
             return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
         }
         let answer = self.transmit(&live, request).await;
+        drop(place);
         self.record(of, n, request, now, last, answer, &pass).await
     }
 

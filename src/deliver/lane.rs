@@ -98,7 +98,9 @@ pub(super) async fn run(lane: Arc<Lane>, on: Arc<Delivering>) {
             return;
         }
         match lane.next(&on) {
-            Next::Job(job) => run_job(&lane, &on, job).await,
+            Next::Job(job) => {
+                run_job(&lane, &on, job).await;
+            }
             Next::Held => run_held(&lane, &on).await,
             Next::WaitForPrev(prev) => wait_for_prev(&lane, &on, prev).await,
             Next::Idle => {
@@ -155,7 +157,12 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
             return;
         }
         match open_row(on, row) {
-            Ok(job) => run_job(lane, on, job).await,
+            Ok(job) => {
+                // The next row must wait for this one.
+                if !run_job(lane, on, job).await {
+                    return;
+                }
+            }
             Err(seq) => {
                 error!("a held row cannot be opened; it is left out");
                 if let Err(error) = on.store().held_release(HeldStage::Deliver, lane.id, seq).await
@@ -181,12 +188,12 @@ fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
     })
 }
 
-/// Sees one dispatch through: attempts, waits, and what follows from the last one.
-async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) {
+/// Sees one dispatch through: attempts, waits, and what follows from the last one. True if it is finished.
+async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
     let mut blocked_since: Option<Instant> = None;
     loop {
         if on.is_stopping() || !on.is_current(&job) {
-            return;
+            return false;
         }
         let attempt = on.attempt(on.attempt_of(&job));
         let step = under_pressure(lane, on, &mut job, blocked_since, attempt).await;
@@ -194,13 +201,13 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) {
             Step::Done => {
                 on.note_finished(job.dispatch.id);
                 settle(lane, on, job).await;
-                return;
+                return true;
             }
             Step::Dead { reason, error } => {
                 if bury(on, &job, reason, &error).await {
                     on.note_finished(job.dispatch.id);
                     settle(lane, on, job).await;
-                    return;
+                    return true;
                 }
                 under_pressure(lane, on, &mut job, blocked_since, on.sleep(UPSTREAM_RETRY)).await;
             }
@@ -212,11 +219,11 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) {
                 {
                     on.note_finished(job.dispatch.id);
                     settle(lane, on, job).await;
-                    return;
+                    return true;
                 }
                 under_pressure(lane, on, &mut job, blocked_since, on.sleep(after)).await;
             }
-            Step::Abandon => return,
+            Step::Abandon => return false,
         }
     }
 }

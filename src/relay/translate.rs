@@ -7,7 +7,7 @@ use interline_bridge_api::{BodyError, Bridge, ChatKind, Normalized};
 use interline_envelope::{
     AccountRef, Address, Dispatch, Envelope, IdKey, Kind, Origin, Redacted, StatusState, Unknown,
 };
-use interline_relay::{Absorbed, Binding, Route, alias, route};
+use interline_relay::{Absorbed, Binding, Route, Seat, alias, route};
 use std::panic::AssertUnwindSafe;
 use tracing::debug;
 
@@ -76,11 +76,7 @@ fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &
             out,
         );
     };
-    if let Some(binding) = live.directory.learn(&account, person)
-        && live.directory.remember(&binding)
-    {
-        out.bindings.push(binding);
-    }
+    out.bindings.extend(live.directory.learn(&account, person));
     let Some(seat) = live.directory.find(&account, person) else {
         if carries_words(&envelope) {
             let error = format!(
@@ -90,6 +86,10 @@ fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &
         }
         return;
     };
+    if let Some(binding) = renewed(&envelope, seat) {
+        live.directory.remember(&binding);
+        out.bindings.push(binding);
+    }
     let targets: Vec<Address> = match route(&envelope, seat) {
         Route::ToOthers => seat.others().map(|participant| participant.address.clone()).collect(),
         Route::ToAuthor => return,
@@ -119,6 +119,12 @@ fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &
             unknown: Unknown::new(),
         });
     }
+}
+
+/// A participant's id changed: the new one belongs to the same seat.
+fn renewed(envelope: &Envelope, seat: Seat<'_>) -> Option<Binding> {
+    let current = envelope.system.as_ref()?.current.clone()?;
+    Some(Binding { id: current, address: seat.own()?.address.clone() })
 }
 
 /// A status of ours changes nothing that others see, but for a failure: the message will not arrive after all.
