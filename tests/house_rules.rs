@@ -497,3 +497,27 @@ fn a_licence_that_binds_would_be_seen() {
         assert!(!is_permitted(bad), "{bad}");
     }
 }
+
+/// The words of crates that could open what is sealed: MLS libraries.
+fn opens_sealed_content(name: &str) -> bool {
+    name.split(['-', '_']).any(|word| word == "mls" || word == "openmls")
+}
+
+#[test]
+fn g7_nothing_in_the_build_could_open_a_sealed_conversation() {
+    let metadata = metadata();
+    let names = built(&metadata).into_iter().map(|package| package["name"].as_str().unwrap());
+    let broken: Vec<String> =
+        names.filter(|name| opens_sealed_content(name)).map(str::to_owned).collect();
+    check(&broken);
+}
+
+#[test]
+fn an_mls_library_in_the_build_would_be_seen() {
+    assert!(
+        opens_sealed_content("openmls")
+            && opens_sealed_content("mls-rs")
+            && opens_sealed_content("openmls_traits")
+    );
+    assert!(!opens_sealed_content("rustls") && !opens_sealed_content("emls"));
+}
