@@ -3,18 +3,12 @@
 //! The simulated phones are the recorder: they live outside the daemon's process and count what it does, over any
 //! number of its deaths.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking, and each test binary uses a part of the harness"
-)]
-
 use interline_embedded_broker::EmbeddedBroker;
 use interline_rabbit_node::RabbitNode;
 use interline_sandbox::{AccountConfig, Config, Kind, Person, Phone, Platforms, Seen};
 use std::fmt::Write as _;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -325,8 +319,4 @@ pub(crate) fn free_port() -> u16 {
 
 pub(crate) fn texts(prefix: &str, count: usize) -> Vec<String> {
     (0..count).map(|n| format!("{prefix} {n}")).collect()
-}
-
-pub(crate) fn path_of(path: &Path) -> String {
-    path.display().to_string()
 }

@@ -1,4 +1,10 @@
 //! End to end: real sockets, real AMQP, the daemon as a child process that is killed.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, also in the helpers of a scenario"
+)]
+
 mod harness;
 mod pairs;

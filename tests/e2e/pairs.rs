@@ -3,6 +3,7 @@
 use crate::harness::{Broker, World, against_both_brokers, instagram, messenger, texts, whatsapp};
 
 against_both_brokers! {
+    what_was_in_flight_at_a_kill_arrives_after_the_next_start => killed_once;
     a_text_reaches_every_other_platform_in_each_direction => every_ordered_pair;
 }
 
@@ -33,4 +34,21 @@ async fn every_ordered_pair(broker: Broker) {
         world.until_texts(a, &texts("back", 3)).await;
     }
     assert_eq!(world.stop().await, Some(0));
+}
+
+async fn killed_once(broker: Broker) {
+    let (a, b) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let mut world =
+        World::new(&broker.uri(), vec![("ab".to_owned(), vec![a.clone(), b.clone()])]).await;
+    world.start();
+    world.phone(&a).say("before 0").unwrap();
+    let heard = |view: &[interline_sandbox::Seen]| view.iter().any(|seen| !seen.mine);
+    world.until(&b, "the first message", heard).await;
+    for text in texts("after", 20) {
+        world.phone(&a).say(text).unwrap();
+    }
+    world.kill();
+    world.start();
+    let wanted: Vec<String> = texts("before", 1).into_iter().chain(texts("after", 20)).collect();
+    world.until_texts(&b, &wanted).await;
 }
