@@ -8,3 +8,5 @@
 
 mod harness;
 mod pairs;
+mod platforms;
+mod queues;
