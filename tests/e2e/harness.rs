@@ -49,6 +49,59 @@ impl Broker {
             Self::Rabbit(node) => node.uri(),
         }
     }
+
+    /// Stops the node and starts it again; what is durable stays.
+    pub(crate) fn restart(&mut self) {
+        self.go_away();
+        self.come_back();
+    }
+
+    /// The broker refuses connections until [`Self::come_back`]; those that stand are cut.
+    pub(crate) fn go_away(&mut self) {
+        blocking(|| match self {
+            Self::Mock(broker) => {
+                tokio::runtime::Handle::current().block_on(broker.faults().listener_down());
+                broker.faults().restart(false);
+            }
+            Self::Rabbit(node) => node.stop(),
+        });
+    }
+
+    pub(crate) fn come_back(&mut self) {
+        blocking(|| match self {
+            Self::Mock(broker) => {
+                tokio::runtime::Handle::current().block_on(broker.faults().listener_up());
+            }
+            Self::Rabbit(node) => node.start_again().unwrap(),
+        });
+    }
+
+    /// Cuts every connection; the broker goes on.
+    pub(crate) fn cut(&self) {
+        match self {
+            Self::Mock(broker) => broker.faults().cut_all(),
+            Self::Rabbit(node) => {
+                blocking(|| node.control(&["close_all_connections", "a test"]).unwrap());
+            }
+        }
+    }
+
+    /// Raises the alarm that blocks publishers, or ends it.
+    pub(crate) fn alarm(&self, rings: bool) {
+        match self {
+            Self::Mock(broker) if rings => broker.faults().block(),
+            Self::Mock(broker) => broker.faults().unblock(),
+            Self::Rabbit(node) => {
+                let limit = if rings { "0" } else { "0.6" };
+                blocking(|| node.control(&["set_vm_memory_high_watermark", limit]).unwrap());
+            }
+        }
+    }
+}
+
+/// Lets the other tasks of the test go on meanwhile: the platforms run in the test's process.
+fn blocking<T>(what: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(what)
 }
 
 /// Makes two tests of one scenario: against the mock broker and against RabbitMQ.
@@ -105,6 +158,9 @@ pub(crate) struct World {
     /// TOML that is put behind the sections, such as `settle_timeout` lines under `[deliver]`.
     pub(crate) deliver: String,
     pub(crate) extra: String,
+    /// Further lines under `[broker]` and `[ingest]`.
+    pub(crate) broker_lines: String,
+    pub(crate) ingest_lines: String,
     /// Lines that are put into every `[[account]]`.
     pub(crate) account_lines: String,
     pub(crate) broker_urls: Vec<String>,
@@ -148,6 +204,8 @@ impl World {
             daemon: None,
             deliver: "settle_timeout = \"1s\"\nretry_backoff_min = \"50ms\"\nretry_backoff_max = \"500ms\"\n".to_owned(),
             extra: String::new(),
+            broker_lines: String::new(),
+            ingest_lines: String::new(),
             account_lines: String::new(),
             broker_urls: vec![broker_url.to_owned()],
             log_level: "info".to_owned(),
@@ -175,9 +233,10 @@ impl World {
         let mut toml = String::new();
         writeln!(toml, "[broker]\nurls = {:?}\nreconnect_backoff_min = \"50ms\"", self.broker_urls)
             .unwrap();
-        writeln!(toml, "reconnect_backoff_max = \"500ms\"\n").unwrap();
+        writeln!(toml, "reconnect_backoff_max = \"500ms\"\n{}", self.broker_lines).unwrap();
         writeln!(toml, "[store]\nurl = \"sqlite:{}\"\n", self.store_path().display()).unwrap();
-        writeln!(toml, "[ingest]\nlisten = \"127.0.0.1:{}\"\n", self.listen_port).unwrap();
+        writeln!(toml, "[ingest]\nlisten = \"127.0.0.1:{}\"", self.listen_port).unwrap();
+        writeln!(toml, "{}\n", self.ingest_lines).unwrap();
         writeln!(toml, "[deliver]\n{}", self.deliver).unwrap();
         writeln!(toml, "{}", self.extra).unwrap();
         for platform in self.platforms.all() {

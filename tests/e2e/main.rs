@@ -6,7 +6,9 @@
     reason = "a test fails by panicking, also in the helpers of a scenario"
 )]
 
+mod brokers;
 mod harness;
 mod pairs;
 mod platforms;
 mod queues;
+mod talk;
