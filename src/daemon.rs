@@ -217,9 +217,12 @@ impl Daemon {
             services.spawn(ingest.run(listener, ingest_stop));
         }
         services.spawn(retain(self.store.clone(), self.stop.clone()));
-        notify(&[sd_notify::NotifyState::Ready]);
+        // Until the store is closed: a drain may take its time.
+        let mut watchdog = JoinSet::new();
+        watchdog.spawn(crate::systemd::watchdog(self.store.clone()));
+        crate::systemd::ready();
         self.keep_connected().await?;
-        notify(&[sd_notify::NotifyState::Stopping]);
+        crate::systemd::stopping();
         let deadline = self.live.get().config.shutdown.deadline;
         if tokio::time::timeout(deadline, async { while services.join_next().await.is_some() {} })
             .await
@@ -227,6 +230,7 @@ impl Daemon {
         {
             warn!("webhook requests were still open at the deadline");
         }
+        watchdog.shutdown().await;
         self.store.close().await?;
         if let Some(embedded) = &self.embedded {
             embedded.stop().await;
@@ -391,7 +395,7 @@ impl Daemon {
 
     /// Takes a new config over. True if the session must start anew for it.
     async fn take_over(&self, mut config: Config) -> Result<bool, DaemonError> {
-        notify(&[sd_notify::NotifyState::Reloading]);
+        crate::systemd::reloading();
         let old = self.live.get();
         let changes = Config::diff_for_reload(&old.config, &config);
         for section in changes.need_restart() {
@@ -405,7 +409,14 @@ impl Daemon {
         config.root_key.clone_from(&old.config.root_key);
         config.stages = old.config.stages;
         config.ingest.listen = old.config.ingest.listen;
-        let new = Live::new(config)?;
+        let new = match Live::new(config) {
+            Ok(new) => new,
+            Err(error) => {
+                error!(%error, "the new config is wrong; the old one stays in force");
+                crate::systemd::ready();
+                return Ok(false);
+            }
+        };
         restore_bindings(&new, self.store.as_ref()).await?;
         self.live.replace(new);
         for account in &changes.accounts_changed {
@@ -415,7 +426,7 @@ impl Daemon {
         }
         let sections: Vec<_> = changes.sections.iter().map(|section| section.as_str()).collect();
         info!(?sections, "the config was reloaded");
-        notify(&[sd_notify::NotifyState::Ready]);
+        crate::systemd::ready();
         let anew = !changes.accounts_added.is_empty() || !changes.accounts_removed.is_empty();
         Ok(anew || changes.sections.contains(&Section::Accounts))
     }
@@ -553,11 +564,5 @@ async fn retain(store: Arc<dyn Store>, stop: CancellationToken) -> std::io::Resu
             () = tokio::time::sleep(RETAIN_EVERY) => {}
             () = stop.cancelled() => return Ok(()),
         }
-    }
-}
-
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        warn!(%error, "systemd cannot be told about the daemon's state");
     }
 }

@@ -12,5 +12,6 @@ pub mod deliver;
 pub mod ingest;
 pub mod live;
 pub mod relay;
+mod systemd;
 pub mod telemetry;
 pub mod wire;

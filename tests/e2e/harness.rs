@@ -165,6 +165,8 @@ pub(crate) struct World {
     pub(crate) account_lines: String,
     pub(crate) broker_urls: Vec<String>,
     pub(crate) log_level: String,
+    /// Environment variables for the daemon.
+    pub(crate) env: Vec<(String, String)>,
 }
 
 impl World {
@@ -209,6 +211,7 @@ impl World {
             account_lines: String::new(),
             broker_urls: vec![broker_url.to_owned()],
             log_level: "info".to_owned(),
+            env: Vec::new(),
         }
     }
 
@@ -274,6 +277,7 @@ impl World {
             .arg(self.config_path())
             .env("RUST_LOG", &self.log_level)
             .env_remove("NOTIFY_SOCKET")
+            .envs(self.env.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

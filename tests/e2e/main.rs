@@ -11,4 +11,5 @@ mod harness;
 mod pairs;
 mod platforms;
 mod queues;
+mod service;
 mod talk;
