@@ -5,7 +5,9 @@
 //! lanes of each account, the store.
 
 use crate::config::{Config, Section, Servers, StoreUrl};
-use crate::deliver::{Answers, DeliverContext, DeliverError, Delivering, Http, MEDIA_AT_ONCE};
+use crate::deliver::{
+    Answers, Arrivals, DeliverContext, DeliverError, Delivering, Http, MEDIA_AT_ONCE,
+};
 use crate::ingest::Ingest;
 use crate::live::{Live, LiveHandle};
 use crate::relay::{Lanes, Relay, RelayError};
@@ -87,7 +89,6 @@ enum SessionEnd {
 /// What a stage's task ended with.
 enum TaskEnd {
     Relay(Result<(), RelayError>),
-    Drain(RelayError),
     Deliver(AccountRef, Result<(), DeliverError>),
 }
 
@@ -98,6 +99,7 @@ pub struct Daemon {
     ids: IdKey,
     wire: Wire,
     answers: Answers,
+    arrivals: Arrivals,
     publisher: watch::Sender<Option<Publisher>>,
     delivering: HashMap<AccountRef, Arc<Delivering>>,
     context: DeliverContext,
@@ -164,13 +166,14 @@ impl Daemon {
         let publisher = watch::Sender::new(None);
         let stop = CancellationToken::new();
         let (send_reload, reloads) = mpsc::channel(1);
-        let (wire, answers) = (Wire::new(&root), Answers::default());
+        let (wire, answers, arrivals) = (Wire::new(&root), Answers::default(), Arrivals::default());
         let context = DeliverContext {
             live: live.clone(),
             store: store.clone(),
             wire: wire.clone(),
             http,
             answers: answers.clone(),
+            arrivals: arrivals.clone(),
             publisher: publisher.subscribe(),
             media: Arc::new(Semaphore::new(MEDIA_AT_ONCE)),
             stop: stop.clone(),
@@ -183,6 +186,7 @@ impl Daemon {
             ids,
             wire,
             answers,
+            arrivals,
             publisher,
             delivering: HashMap::new(),
             context,
@@ -346,11 +350,12 @@ impl Daemon {
                 self.store.clone(),
                 self.wire.clone(),
                 self.live.clone(),
+                stop.clone(),
             )
             .await?;
             let lanes = Arc::new(lanes);
             let drain = lanes.clone();
-            tasks.spawn(async move { TaskEnd::Drain(drain.drain().await) });
+            tasks.spawn(async move { TaskEnd::Relay(drain.drain().await) });
             for bridge in live.bridges_in_use() {
                 let relay = Relay {
                     live: self.live.clone(),
@@ -358,6 +363,7 @@ impl Daemon {
                     ids: self.ids.clone(),
                     wire: self.wire.clone(),
                     answers: self.answers.clone(),
+                    arrivals: self.arrivals.clone(),
                 };
                 let queue = interline_broker::topology::events_queue(
                     &config.broker.prefix,
@@ -498,7 +504,7 @@ impl From<StoreError> for StartError {
 fn report(ended: Result<TaskEnd, tokio::task::JoinError>) {
     match ended {
         Ok(TaskEnd::Relay(Ok(())) | TaskEnd::Deliver(_, Ok(()))) => {}
-        Ok(TaskEnd::Relay(Err(error)) | TaskEnd::Drain(error)) => {
+        Ok(TaskEnd::Relay(Err(error))) => {
             warn!(%error, "the relay stage starts anew")
         }
         Ok(TaskEnd::Deliver(account, Err(error))) => {

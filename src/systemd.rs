@@ -38,7 +38,9 @@ async fn beat(store: &dyn Store, limit: Duration, tell: impl Fn()) {
     loop {
         match tokio::time::timeout(limit, store.info()).await {
             Ok(Ok(_)) => tell(),
-            Ok(Err(error)) => error!(%error, "the store fails; systemd is not told that all is well"),
+            Ok(Err(error)) => {
+                error!(%error, "the store fails; systemd is not told that all is well")
+            }
             Err(_) => error!("the store does not answer; systemd is not told that all is well"),
         }
         tokio::time::sleep(limit / 3).await;

@@ -4,6 +4,7 @@
 //! *session*, and what an old session delivered is dropped unsent, since the broker delivers it again.
 
 use super::answers::Answers;
+use super::arrivals::Arrivals;
 use super::attempt::Attempt;
 use super::gate::{Gate, Pass, PauseReason};
 use super::http::{Http, TransportError};
@@ -11,7 +12,7 @@ use super::job::{Job, Source, Ticket};
 use super::lane::{self, Lane};
 use super::recent::Recent;
 use crate::clock::now_ms;
-use crate::config::Egress;
+use crate::config::{Egress, Order};
 use crate::dead::{DeadLetter, Reason, Stage};
 use crate::live::{Account, Live, LiveHandle};
 use crate::wire::{HEADER_REPLAYED, TYPE_DISPATCH, Wire};
@@ -20,7 +21,7 @@ use interline_broker::{
     Acker, Consumer, Delivery, HeaderValue, Link, LinkError, LostReason, PublishError, Publisher,
     topology,
 };
-use interline_envelope::{AccountRef, Dispatch, DispatchId, LaneId};
+use interline_envelope::{AccountRef, Address, Dispatch, DispatchId, LaneId, Redacted};
 use interline_relay::LanePolicy;
 use interline_store::{DispatchState, HeldStage, Store, StoreError};
 use std::collections::HashMap;
@@ -31,7 +32,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 const BATCH_MAX: usize = 64;
 /// A pause longer than this gives the account's deliveries back to the broker.
@@ -54,6 +55,8 @@ pub struct DeliverContext {
     pub http: Http,
     /// Platform backends' answers.
     pub answers: Answers,
+    /// News of what reached people's devices.
+    pub arrivals: Arrivals,
     /// The current connection's publisher, for dead letters and egress.
     pub publisher: watch::Receiver<Option<Publisher>>,
     /// Bounds media in memory, all accounts together.
@@ -350,6 +353,28 @@ impl Delivering {
         };
         std::panic::catch_unwind(AssertUnwindSafe(|| account.bridge.interpret(request, &response)))
             .map_err(|_| TransportError::Uninterpretable)
+    }
+
+    /// Waits until what was just sent reached the person's device, where the account's `order` asks for it.
+    pub(super) async fn until_delivered(
+        &self,
+        live: &Live,
+        to: &Address,
+        native_ids: &[Redacted<String>],
+    ) {
+        let ordered = self.account_now(live).is_some_and(|now| now.order == Order::Delivered);
+        if !ordered || native_ids.is_empty() {
+            return;
+        }
+        let limit = live.config.deliver.delivered_timeout;
+        tokio::select! {
+            arrived = self.context.arrivals.wait(&self.account, &to.user, native_ids, now_ms(), limit) => {
+                if !arrived {
+                    debug!(account_ref = %self.account, "no delivered status in time; the lane goes on");
+                }
+            }
+            () = self.context.stop.cancelled() => {}
+        }
     }
 
     /// Puts the account to rest and says so, once a pause.

@@ -201,7 +201,8 @@ impl Delivering {
         match answer {
             Ok(Outcome::Sent { native_ids }) => {
                 pass.succeeded();
-                self.record_sent(&of.dispatch, n, native_ids, last).await?;
+                self.record_sent(&of.dispatch, n, native_ids.clone(), last).await?;
+                self.until_delivered(&self.live(), &of.dispatch.to, &native_ids).await;
                 Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes })
             }
             Ok(Outcome::Located(_)) => {

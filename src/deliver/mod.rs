@@ -5,6 +5,7 @@
 
 mod account;
 mod answers;
+mod arrivals;
 mod attempt;
 mod gate;
 mod http;
@@ -15,6 +16,8 @@ mod recent;
 
 pub use account::{DeliverContext, DeliverError, Delivering};
 pub use answers::Answers;
+pub(crate) use arrivals::Arrival;
+pub use arrivals::Arrivals;
 pub use gate::PauseReason;
 pub use http::{Http, TransportError};
 

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -54,6 +55,8 @@ pub struct Lanes {
     store: Arc<dyn Store>,
     wire: Wire,
     live: LiveHandle,
+    /// Cancelled when the connection's session ends: whoever waits in a lane gives up, and its event comes again.
+    stop: CancellationToken,
 }
 
 /// A dispatch on its way.
@@ -76,6 +79,7 @@ impl Lanes {
         store: Arc<dyn Store>,
         wire: Wire,
         live: LiveHandle,
+        stop: CancellationToken,
     ) -> Result<Self, interline_store::StoreError> {
         let mut state = State::default();
         for lane in store.held_lanes(HeldStage::Relay, None).await? {
@@ -89,6 +93,7 @@ impl Lanes {
             store,
             wire,
             live,
+            stop,
         })
     }
 
@@ -175,7 +180,10 @@ impl Lanes {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.wait_in_lane(seq, lane, id, &account, message).await
+        tokio::select! {
+            result = self.wait_in_lane(seq, lane, id, &account, message) => result,
+            () = self.stop.cancelled() => Err(RelayError::Stopping),
+        }
     }
 
     async fn wait_in_lane(
@@ -291,19 +299,23 @@ impl Lanes {
         Ok(())
     }
 
-    /// Offers held dispatches to their queues, again and again, until the broker is lost. Never returns `Ok`.
+    /// Offers held dispatches to their queues, again and again, until it is told to stop.
     ///
     /// # Errors
     /// [`RelayError`] if the broker is gone.
-    pub async fn drain(&self) -> RelayError {
+    pub async fn drain(&self) -> Result<(), RelayError> {
         loop {
-            tokio::time::sleep(DRAIN_EVERY).await;
+            tokio::select! {
+                () = tokio::time::sleep(DRAIN_EVERY) => {}
+                () = self.stop.cancelled() => return Ok(()),
+            }
             let held: Vec<LaneId> =
                 self.lock().lanes.iter().filter(|(_, lane)| lane.held).map(|(id, _)| *id).collect();
             for lane in held {
-                if let Err(error) = self.drain_lane(lane).await {
-                    return error;
+                if self.stop.is_cancelled() {
+                    return Ok(());
                 }
+                self.drain_lane(lane).await?;
             }
         }
     }

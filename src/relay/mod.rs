@@ -45,6 +45,8 @@ pub struct Relay {
     pub wire: Wire,
     /// Platform backends' answers on their way to deliver.
     pub answers: crate::deliver::Answers,
+    /// News of arrivals on its way to deliver.
+    pub arrivals: crate::deliver::Arrivals,
 }
 
 /// Why the stage ended before it was told to.
@@ -56,6 +58,9 @@ pub enum RelayError {
     /// A publish failed in a way that leaves the channel unusable.
     #[error("the relay stage cannot publish")]
     Publish(#[from] PublishError),
+    /// A target still refused when the session ended; the event is not acknowledged and comes again.
+    #[error("the relay stage stops while a target's queue refuses")]
+    Stopping,
 }
 
 /// One event whose consequences are on their way.
@@ -135,8 +140,11 @@ impl Relay {
         poison: &mut Poison,
         settled: Settled,
     ) -> Result<(), RelayError> {
-        settled.result?;
-        acker.ack(settled.tag);
+        match settled.result {
+            Ok(()) => acker.ack(settled.tag),
+            Err(RelayError::Stopping) => return Ok(()),
+            Err(error) => return Err(error),
+        }
         if let Some(key) = settled.poison_key {
             poison.closed(key).await;
         }
@@ -168,9 +176,11 @@ impl Relay {
                     translate(&live, &self.ids, bridge.as_ref(), &delivery.body)
                 }
             };
-            let Consequences { dispatches, dead, settlements: settled, bindings } = consequences;
+            let Consequences { dispatches, dead, settlements: settled, bindings, arrivals } =
+                consequences;
             settlements = settled;
             self.remember(bindings).await;
+            arrivals.into_iter().for_each(|arrival| self.arrivals.note(arrival));
             for dispatch in dispatches {
                 published.push(lanes.publish(dispatch).await?);
             }

@@ -1,6 +1,8 @@
 //! What follows from one native event: dispatches, dead letters, settlements. Synchronous and without I/O.
 
+use crate::config::Order;
 use crate::dead::Reason;
+use crate::deliver::Arrival;
 use crate::live::Live;
 use crate::wire::Marker;
 use interline_bridge_api::{BodyError, Bridge, ChatKind, Normalized};
@@ -25,6 +27,7 @@ pub(super) struct Consequences {
     pub(super) dead: Vec<(Reason, String)>,
     pub(super) settlements: Vec<Settlement>,
     pub(super) bindings: Vec<Binding>,
+    pub(super) arrivals: Vec<Arrival>,
 }
 
 /// Translates one body. A panic of the codec is a dead letter (G10).
@@ -65,7 +68,7 @@ fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &
         out.settlements.push(settlement);
     }
     if envelope.kind == Kind::Status {
-        return status(&envelope, out);
+        return status(live, envelope, out);
     }
     let account = AccountRef::new(envelope.platform.clone(), &envelope.account);
     let Some(person) = envelope.from.as_ref().filter(|_| !envelope.echo) else {
@@ -128,7 +131,7 @@ fn renewed(envelope: &Envelope, seat: Seat<'_>) -> Option<Binding> {
 }
 
 /// A status of ours changes nothing that others see, but for a failure: the message will not arrive after all.
-fn status(envelope: &Envelope, out: &mut Consequences) {
+fn status(live: &Live, envelope: Envelope, out: &mut Consequences) {
     let Some(status) = &envelope.status else { return };
     let ours = status.marker.as_deref().and_then(Marker::parse).is_some();
     if status.state == StatusState::Failed && ours {
@@ -142,6 +145,18 @@ fn status(envelope: &Envelope, out: &mut Consequences) {
             },
         );
         out.dead.push((Reason::FailedLater, error));
+    }
+    let is_final = match status.state {
+        StatusState::Delivered | StatusState::Read | StatusState::Played | StatusState::Failed => {
+            true
+        }
+        StatusState::Sent | StatusState::Other(_) => false,
+    };
+    let account = AccountRef::new(envelope.platform, &envelope.account);
+    let awaited =
+        is_final && live.account(&account).is_some_and(|now| now.order == Order::Delivered);
+    if let Some(of) = envelope.target.filter(|_| awaited) {
+        out.arrivals.push(Arrival { account, chat: envelope.chat, of });
     }
 }
 

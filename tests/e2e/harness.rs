@@ -315,13 +315,16 @@ impl World {
     /// Waits until the daemon ended by itself.
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         let mut child = self.daemon.take().expect("the daemon runs");
-        let waited = tokio::task::spawn_blocking(move || child.wait());
-        tokio::time::timeout(LIMIT, waited)
-            .await
-            .expect("the daemon ends in time")
-            .unwrap()
-            .unwrap()
-            .code()
+        let started = std::time::Instant::now();
+        while started.elapsed() < LIMIT {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        panic!("the daemon does not end\n--- log ---\n{}", tail(&self.log()));
     }
 
     pub(crate) fn phone(&self, seat: &Seat) -> Phone {

@@ -1,6 +1,7 @@
 //! The daemon as systemd sees it: what it tells the notify socket, and when.
 
 use crate::harness::{Broker, World, messenger, whatsapp};
+use interline_sandbox::Seen;
 use std::collections::BTreeSet;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
@@ -61,4 +62,48 @@ async fn without_a_watchdog_in_the_unit_none_is_fed() {
     let all = heard(&socket, "STOPPING=1");
     assert!(!all.contains("WATCHDOG=1"), "{all:?}");
     assert_eq!(world.ended().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_an_account_with_order_delivered_sends_the_next_message_when_the_last_one_reached_the_phone()
+ {
+    let broker = Broker::mock().await.unwrap();
+    for (from, to) in
+        [(messenger(1, "Bob"), whatsapp(1, "Alice")), (whatsapp(1, "Alice"), messenger(1, "Bob"))]
+    {
+        let seats = vec![from.clone(), to.clone()];
+        let mut world = World::new(&broker.uri(), vec![("ab".to_owned(), seats)]).await;
+        world.account_lines = "order = \"delivered\"\n".to_owned();
+        world.deliver.push_str("delivered_timeout = \"60s\"\n");
+        world.platforms.of(to.kind).change_settings(|settings| settings.receipts.delivered = false);
+        world.start();
+        for text in ["one", "two", "three"] {
+            world.phone(&from).say(text).unwrap();
+        }
+        let heard = |count: usize| {
+            move |view: &[Seen]| view.iter().filter(|seen| !seen.mine).count() >= count
+        };
+        for count in 1..=3 {
+            world.until(&to, "the next message", heard(count)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(world.phone(&to).received_texts().len(), count, "it waits for its status");
+            world.phone(&to).read().unwrap();
+        }
+        assert_eq!(world.phone(&to).received_texts(), ["one", "two", "three"]);
+        assert_eq!(world.stop().await, Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_with_nothing_under_way_does_not_wait_for_the_drain_deadline() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let seats = vec![alice.clone(), bob.clone()];
+    let mut world = World::new(&broker.uri(), vec![("ab".to_owned(), seats)]).await;
+    world.extra.push_str("[shutdown]\ndeadline = \"10m\"\n");
+    world.start();
+    world.phone(&alice).say("hello").unwrap();
+    world.until(&bob, "the greeting", |view| view.iter().any(|seen| !seen.mine)).await;
+    // Within the limit of the test, which is far below that deadline.
+    assert_eq!(world.stop().await, Some(0));
 }
