@@ -41,6 +41,9 @@ macro_rules! reasons {
         }
 
         impl Reason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name),+];
+
             /// The word in headers and logs.
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -133,6 +136,9 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every stage.
+    pub const ALL: [Self; 3] = [Self::Ingest, Self::Relay, Self::Deliver];
+
     /// The word in headers and logs.
     pub const fn as_str(self) -> &'static str {
         match self {

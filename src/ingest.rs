@@ -236,7 +236,8 @@ fn messages_of(
     messages
 }
 
-fn event(prefix: &str, platform: &str, account: &str, body: Bytes) -> OutMessage {
+/// One native item as it goes to the events exchange.
+pub(crate) fn event(prefix: &str, platform: &str, account: &str, body: Bytes) -> OutMessage {
     let key = key_of(&body);
     let id = hex::encode(key);
     let mut span = [0; 8];

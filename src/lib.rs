@@ -6,6 +6,7 @@ pub mod bridges;
 pub mod cli;
 mod clock;
 pub mod config;
+pub mod contract;
 pub mod daemon;
 pub mod dead;
 pub mod deliver;

@@ -8,6 +8,7 @@ use crate::wire::{Marker, TYPE_REQUEST};
 use interline_bridge_api::{Bridge, Method, Outcome, Request, RequestBody, Response};
 use interline_broker::{Delivery, OutMessage, Properties, Publisher};
 use interline_store::{Store, StoreError};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -21,23 +22,32 @@ use tracing::{debug, warn};
 pub struct Answers(Arc<Mutex<HashMap<String, oneshot::Sender<Response>>>>);
 
 /// A rendered request on an egress queue, without credentials.
-#[derive(Serialize)]
-struct EgressRequest<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct EgressRequest<'a> {
+    /// The HTTP method.
     method: Method,
+    /// The path below the API's address, without a leading slash.
     route: &'a str,
+    /// Query parameters, in order.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     query: &'a [(String, String)],
+    /// Headers besides the content type and the credentials, in order.
     headers: &'a [(String, String)],
+    /// The JSON body; null for none.
     body: Option<&'a Value>,
+    /// The correlation id that the answer has to carry.
     marker: &'a str,
 }
 
-/// What a platform's backend answers.
-#[derive(Deserialize)]
-struct EgressAnswer {
+/// What a platform's backend answers to a request.
+#[derive(Deserialize, JsonSchema)]
+pub(crate) struct EgressAnswer {
+    /// The HTTP status.
     status: u16,
+    /// The headers.
     #[serde(default)]
     headers: HashMap<String, String>,
+    /// The body: a JSON value, or its text.
     #[serde(default)]
     body: Value,
 }
@@ -70,19 +80,10 @@ impl Answers {
         let (tell, told) = oneshot::channel();
         self.lock().insert(marker.clone(), tell);
         let _listening = Listening { answers: self, marker: &marker };
-        let message = OutMessage {
-            exchange: String::new(),
-            routing_key: queue,
-            body: body.into(),
-            properties: Properties {
-                message_id: Some(marker.clone()),
-                correlation_id: Some(marker.clone()),
-                kind: Some(TYPE_REQUEST.to_owned()),
-                content_type: Some("application/json".to_owned()),
-                ..Properties::default()
-            },
-        };
-        publisher.publish(message).await.map_err(TransportError::Egress)?;
+        publisher
+            .publish(request_message(queue, &marker, body))
+            .await
+            .map_err(TransportError::Egress)?;
         match tokio::time::timeout(timeout, told).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(_)) | Err(_) => Err(TransportError::NoEgressAnswer),
@@ -137,6 +138,22 @@ impl Answers {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, oneshot::Sender<Response>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An encoded [`EgressRequest`] as it goes to an egress queue, through the default exchange.
+pub(crate) fn request_message(queue: String, marker: &str, body: Vec<u8>) -> OutMessage {
+    OutMessage {
+        exchange: String::new(),
+        routing_key: queue,
+        body: body.into(),
+        properties: Properties {
+            message_id: Some(marker.to_owned()),
+            correlation_id: Some(marker.to_owned()),
+            kind: Some(TYPE_REQUEST.to_owned()),
+            content_type: Some("application/json".to_owned()),
+            ..Properties::default()
+        },
     }
 }
 

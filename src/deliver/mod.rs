@@ -16,6 +16,7 @@ mod recent;
 
 pub use account::{DeliverContext, DeliverError, Delivering};
 pub use answers::Answers;
+pub(crate) use answers::{EgressAnswer, EgressRequest, request_message};
 pub(crate) use arrivals::Arrival;
 pub use arrivals::Arrivals;
 pub use gate::PauseReason;

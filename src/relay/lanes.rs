@@ -131,27 +131,8 @@ impl Lanes {
     fn message(&self, dispatch: &Dispatch) -> Result<OutMessage, String> {
         let prefix = &self.live.get().config.broker.prefix;
         let body = self.wire.seal(dispatch).map_err(|error| error.to_string())?;
-        let id = dispatch.id.to_string();
-        let text = |value: &str| HeaderValue::Text(value.to_owned());
         let trace = traceparent(dispatch.envelope.id.as_bytes(), dispatch.lane.as_bytes());
-        let headers = BTreeMap::from([
-            ("cloudEvents:specversion".to_owned(), text("1.0")),
-            ("cloudEvents:id".to_owned(), text(&id)),
-            ("cloudEvents:source".to_owned(), text("/interline/relay")),
-            ("cloudEvents:type".to_owned(), text(TYPE_DISPATCH)),
-            ("traceparent".to_owned(), HeaderValue::Text(trace)),
-        ]);
-        Ok(OutMessage {
-            exchange: topology::dispatch_exchange(prefix),
-            routing_key: routing_key(&dispatch.to.account),
-            body: body.into(),
-            properties: Properties {
-                message_id: Some(id),
-                kind: Some(TYPE_DISPATCH.to_owned()),
-                headers,
-                ..Properties::default()
-            },
-        })
+        Ok(dispatch_message(prefix, &dispatch.to.account, dispatch.id, body, Some(trace)))
     }
 
     /// Waits until the broker confirmed a dispatch, or it is held or dead-lettered.
@@ -342,16 +323,7 @@ impl Lanes {
                 return Ok(());
             }
             for row in rows {
-                let message = OutMessage {
-                    exchange: topology::dispatch_exchange(&prefix),
-                    routing_key: routing_key(&row.account),
-                    body: row.body.into(),
-                    properties: Properties {
-                        message_id: Some(row.dispatch.to_string()),
-                        kind: Some(TYPE_DISPATCH.to_owned()),
-                        ..Properties::default()
-                    },
-                };
+                let message = dispatch_message(&prefix, &row.account, row.dispatch, row.body, None);
                 match self.publisher.send(message).await?.await {
                     Ok(()) => {}
                     Err(error) if is_refusal(&error) => return Ok(()),
@@ -364,6 +336,36 @@ impl Lanes {
                 }
             }
         }
+    }
+}
+
+/// A sealed dispatch as it goes to its queue. `trace` is not known of one that was held.
+pub(crate) fn dispatch_message(
+    prefix: &str,
+    to: &AccountRef,
+    id: DispatchId,
+    sealed: Vec<u8>,
+    trace: Option<String>,
+) -> OutMessage {
+    let id = id.to_string();
+    let text = |value: &str| HeaderValue::Text(value.to_owned());
+    let mut headers = BTreeMap::from([
+        ("cloudEvents:specversion".to_owned(), text("1.0")),
+        ("cloudEvents:id".to_owned(), text(&id)),
+        ("cloudEvents:source".to_owned(), text("/interline/relay")),
+        ("cloudEvents:type".to_owned(), text(TYPE_DISPATCH)),
+    ]);
+    headers.extend(trace.map(|trace| ("traceparent".to_owned(), HeaderValue::Text(trace))));
+    OutMessage {
+        exchange: topology::dispatch_exchange(prefix),
+        routing_key: routing_key(to),
+        body: sealed.into(),
+        properties: Properties {
+            message_id: Some(id),
+            kind: Some(TYPE_DISPATCH.to_owned()),
+            headers,
+            ..Properties::default()
+        },
     }
 }
 

@@ -20,6 +20,7 @@ use interline_broker::{
 use interline_envelope::IdKey;
 use interline_store::{Store, StoreError};
 pub use lanes::Lanes;
+pub(crate) use lanes::dispatch_message;
 use poison::{Poison, Verdict};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! The project's chores, run as `cargo xtask CHORE`. A chore a file.
 
 mod needs;
+mod schema;
 mod test;
 
 use std::io::Write;
@@ -8,7 +9,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-cargo xtask test     install what the tests need, then check format, lints, docs, tests and dependencies
+cargo xtask test              install what the tests need, then check format, lints, docs, tests and dependencies
+cargo xtask schema [--check]  write docs/*.schema.json and docs/asyncapi.yaml from the types, or say what differs
 ";
 
 fn main() -> ExitCode {
@@ -16,6 +18,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["test"] => test::run(root()),
+        ["schema"] => schema::run(root(), false),
+        ["schema", "--check"] => schema::run(root(), true),
         [] | ["help" | "--help" | "-h"] => say(HELP.trim_end()).map(|()| true),
         [wrong, ..] => Err(anyhow::anyhow!(
             "there is no chore `{wrong}` with these arguments; the chores are:\n{HELP}"

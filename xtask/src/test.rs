@@ -78,6 +78,7 @@ fn plan(surroundings: Surroundings) -> Vec<Step> {
             env: vec![("RUSTDOCFLAGS", "-D warnings")],
             ..step("docs", &["doc", "--workspace", "--no-deps"])
         },
+        step("schemas", &["xtask", "schema", "--check"]),
         Step { env: strict.into_iter().collect(), ..step("tests", tests) },
         step("doctests", &["test", "--doc", "--workspace"]),
         Step {
@@ -152,7 +153,10 @@ mod tests {
     #[test]
     fn the_steps_run_from_the_quickest_to_the_slowest_and_warnings_are_errors() {
         let names: Vec<_> = plan(FULL).iter().map(|step| step.name).collect();
-        assert_eq!(names, ["format", "lints", "docs", "tests", "doctests", "dependencies"]);
+        assert_eq!(
+            names,
+            ["format", "lints", "docs", "schemas", "tests", "doctests", "dependencies"]
+        );
         let lints = &plan(FULL)[1];
         assert!(lints.arguments.ends_with(&["-D", "warnings"]));
         assert_eq!(plan(FULL)[2].env, [("RUSTDOCFLAGS", "-D warnings")]);

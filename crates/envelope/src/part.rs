@@ -4,7 +4,7 @@ use crate::redacted::opaque_debug;
 use crate::{Redacted, Unknown};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// One piece of content, told apart by `type`.
 #[derive(Clone, PartialEq)]
@@ -440,6 +440,16 @@ impl JsonSchema for Part {
         "Part".into()
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        WirePart::json_schema(generator)
+        let mut schema = WirePart::json_schema(generator);
+        // A part of a later version is kept as it came, so it is no mistake.
+        let later = json!({
+            "type": "object",
+            "description": "A part of a later version, kept as it came.",
+            "properties": {"type": {"not": {"enum": KNOWN_TYPES}}},
+        });
+        if let Some(Value::Array(known)) = schema.get_mut("oneOf") {
+            known.push(later);
+        }
+        schema
     }
 }
