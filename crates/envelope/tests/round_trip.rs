@@ -1,7 +1,5 @@
 //! What goes in comes out: unknown fields survive, bounds are kept, ids are stable.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use interline_envelope::{
     Address, Author, Dispatch, Envelope, EnvelopeError, EnvelopeId, IdKey, Kind, Location, Media,
     MediaKind, Origin, PARTS_MAX, Part, Person, Platform, Reaction, ReactionAction, Redacted,
