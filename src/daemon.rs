@@ -298,6 +298,8 @@ impl Daemon {
         }
         let end = loop {
             tokio::select! {
+                // Once the daemon stops its tasks end too, and that must not be taken for a loss.
+                biased;
                 () = self.stop.cancelled() => break SessionEnd::Stopped,
                 reason = link.lost() => {
                     warn!(%reason, "the broker is gone; what was not acknowledged comes again");

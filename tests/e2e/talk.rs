@@ -68,6 +68,7 @@ impl Talk {
         let idle = tokio::time::timeout(LIMIT, world.platforms.idle());
         assert!(idle.await.is_ok(), "every webhook is taken in the end");
         assert_eq!(world.stop().await, Some(0), "the daemon drains");
+        assert!(!world.log().contains("its deadline"), "nothing was left to wait for");
         self.heard(world).await;
     }
 
