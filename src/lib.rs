@@ -13,6 +13,7 @@ pub mod deliver;
 pub mod ingest;
 pub mod live;
 pub mod relay;
+pub mod sandbox;
 mod systemd;
 pub mod telemetry;
 pub mod wire;

@@ -19,14 +19,30 @@ const SILENT: [&str; 6] = [
     "h2",
 ];
 
+/// What a command says without `-v` that has something else to show: what goes wrong, and not that the embedded broker
+/// keeps nothing.
+const QUIET: &str = "warn,interline_embedded_broker=error";
+
 /// Starts logging. `verbose`: 0 for `info`, 1 for `debug`, more for `trace`; `RUST_LOG` decides instead if it is set.
 pub fn init(verbose: u8, format: LogFormat) {
-    let level = match verbose {
+    let levels = match verbose {
         0 => "info",
         1 => "debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    start(levels, format);
+}
+
+/// The same for a command whose output is not its log: a step quieter.
+pub fn init_quiet(verbose: u8, format: LogFormat) {
+    match verbose.checked_sub(1) {
+        None => start(QUIET, format),
+        Some(verbose) => init(verbose, format),
+    }
+}
+
+fn start(levels: &str, format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(levels));
     let terminal = std::io::stderr().is_terminal();
     let human = match format {
         LogFormat::Auto => terminal,

@@ -1,6 +1,177 @@
-//! `interline sandbox`
+//! `interline sandbox`: the whole of it on one machine, with nothing else installed.
+
+use super::{ExitCode, Outcome};
+use crate::config::LogFormat;
+
+use crate::sandbox::demo::{self, Played};
+use crate::sandbox::live::{self, Output};
+use crate::sandbox::screen::{self, Style};
+use crate::sandbox::{Sandbox, SandboxError};
+use std::io::{BufRead, IsTerminal, Write};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// How many typed lines wait at most.
+const TYPED_MAX: usize = 16;
+
+/// Starts a broker in memory, the three platforms simulated, and the daemon as it really is, in one process on loopback
+/// sockets: no account, no RabbitMQ, no config, no network.
+///
+/// Without --script it stays up until Ctrl-C. Alice is on WhatsApp, Bob on Messenger, Carla on Instagram; type
+/// `alice Hello`, and see it arrive on the other two phones. It says where everything listens, so that other programs
+/// can join in.
+///
+/// Examples:
+///   interline sandbox --script demo          play a conversation, show every phone, check what it shows
+///   interline sandbox                        speak yourself
+///   interline sandbox --script demo --json   the same for a program
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
-pub(super) fn run(_args: &Args, _verbose: u8) -> super::Outcome {
-    Ok(super::ExitCode::Done)
+#[command(verbatim_doc_comment)]
+pub(super) struct Args {
+    /// Play a script and end: exit code 0 if every phone shows what it must, else 1.
+    #[arg(long, value_enum, value_name = "NAME")]
+    script: Option<Script>,
+    /// Print JSON: with a script one object with phones and checks; else one object a line.
+    #[arg(long)]
+    json: bool,
+    /// Leave the folder with config, store and key behind, and say where it is.
+    #[arg(long)]
+    keep: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Script {
+    /// Text, answer, reaction, photo, voice notes, a place, and a text too long for Instagram.
+    Demo,
+}
+
+pub(super) fn run(args: &Args, verbose: u8) -> Outcome {
+    crate::telemetry::init_quiet(verbose, LogFormat::Human);
+    let (code, kept) = super::runtime()?.block_on(async {
+        let mut sandbox = Sandbox::start().await?;
+        let ended = match args.script {
+            Some(Script::Demo) => play(&mut sandbox, args.json).await,
+            None => stay(&mut sandbox, args.json).await.map(|()| ExitCode::Done),
+        };
+        let stopped = sandbox.stop(args.keep).await;
+        Ok::<_, SandboxError>((ended?, stopped?))
+    })?;
+    if let Some(folder) = kept {
+        writeln!(std::io::stderr(), "config, store and key are in {}", folder.display())?;
+    }
+    Ok(code)
+}
+
+fn style() -> Style {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    Style { coloured: wanted && std::io::stdout().is_terminal() }
+}
+
+async fn play(sandbox: &mut Sandbox, json: bool) -> Result<ExitCode, SandboxError> {
+    let played = demo::play(sandbox).await?;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    if json {
+        serde_json::to_writer_pretty(&mut out, &as_json(&played)).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        tell(&mut out, &played, style())?;
+    }
+    out.flush()?;
+    Ok(if played.holds() { ExitCode::Done } else { ExitCode::Failed })
+}
+
+/// Every screen, then every check, then the verdict.
+fn tell(out: &mut impl Write, played: &Played, style: Style) -> std::io::Result<()> {
+    for (member, view) in &played.screens {
+        writeln!(out, "{}", style.strong(&screen::title(member)))?;
+        for (index, (seen, line)) in view.iter().zip(screen::lines(view)).enumerate() {
+            let line = if seen.mine { style.dim(&line) } else { line };
+            writeln!(out, "  {:>2} {line}", index + 1)?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "{}", style.strong("What every phone must show"))?;
+    for check in &played.checks {
+        if check.holds {
+            writeln!(out, "  {} {}", style.good("✓"), check.name)?;
+        } else {
+            writeln!(out, "  {} {}", style.bad("✗"), check.name)?;
+            writeln!(out, "      expected  {}", check.expected)?;
+            writeln!(out, "      seen      {}", check.seen)?;
+        }
+    }
+    let (all, held) = (played.checks.len(), played.checks.iter().filter(|c| c.holds).count());
+    match played.holds() {
+        true => writeln!(out, "\n{}", style.good(&format!("All {all} checks hold."))),
+        false => {
+            let verdict = format!("{} of {all} checks do not hold.", all - held);
+            writeln!(out, "\n{}", style.bad(&verdict))
+        }
+    }
+}
+
+fn as_json(played: &Played) -> serde_json::Value {
+    let phones: Vec<_> = played
+        .screens
+        .iter()
+        .map(|(member, view)| {
+            serde_json::json!({
+                "person": member.name,
+                "platform": member.kind.word(),
+                "address": member.address(),
+                "screen": screen::json(view),
+            })
+        })
+        .collect();
+    serde_json::json!({"holds": played.holds(), "phones": phones, "checks": played.checks})
+}
+
+async fn stay(sandbox: &mut Sandbox, json: bool) -> Result<(), SandboxError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let (send, typed) = mpsc::channel(TYPED_MAX);
+    // A thread of its own that nobody waits for: a read from a terminal cannot be cancelled.
+    std::thread::Builder::new().name("typed".to_owned()).spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if send.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    })?;
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let output = Output { out: &mut out, err: &mut err, style: style(), json };
+    live::run(sandbox, typed, output, stop).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::cast::CAST;
+    use crate::sandbox::demo::Check;
+
+    #[test]
+    fn a_check_that_fails_is_told_with_what_was_expected_and_what_is_seen() {
+        let check = |name: &str, holds| Check {
+            name: name.to_owned(),
+            holds,
+            expected: "“a”".to_owned(),
+            seen: "nothing".to_owned(),
+        };
+        let checks = vec![check("Bob gets it", true), check("Carla gets it", false)];
+        let screens = CAST.map(|member| (member, Vec::new())).to_vec();
+        let played = Played { checks, screens };
+        let mut out = Vec::new();
+        tell(&mut out, &played, Style { coloured: false }).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let told = "  ✓ Bob gets it\n  ✗ Carla gets it\n      expected  “a”\n      seen      nothing\n\n\
+                    1 of 2 checks do not hold.\n";
+        assert!(out.ends_with(told), "{out}");
+        assert_eq!(as_json(&played)["holds"], false);
+    }
 }
