@@ -325,7 +325,8 @@ fn long_text() -> String {
         let more = write!(text, " At stop {stop} we walk 🚶🏽‍♀️🚶🏿‍♂️, we eat 🥨🧀, we sleep 👨‍👩‍👧‍👦🏳️‍🌈.");
         debug_assert!(more.is_ok(), "a String takes every write");
     }
-    text
+    // The last words stand nowhere else, so that the last part is known by them.
+    text + " That is all!"
 }
 
 fn judge(name: String, wanted: &[Wanted], received: &[Seen]) -> Check {
