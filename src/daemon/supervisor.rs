@@ -1,28 +1,17 @@
-//! The daemon: opens what it needs, starts the stages, keeps them running, drains them.
-//!
-//! It connects to the broker again and again with a back-off; each connection is a *session* with its own topology
-//! check, publishers and consumers. What outlives a session: the webhook server (it answers 503 meanwhile), the
-//! lanes of each account, the store.
+//! The supervisor: keeps a daemon connected, starts its stages on each connection, drains them, reloads.
 
-use crate::config::{Config, Section, Servers, StoreUrl};
-use crate::deliver::{
-    Answers, Arrivals, DeliverContext, DeliverError, Delivering, Http, MEDIA_AT_ONCE,
-};
+use super::{Daemon, DaemonError, connect_config, restore_bindings, topology_of};
+use crate::config::{Config, Section};
+use crate::deliver::{DeliverError, Delivering};
 use crate::ingest::Ingest;
-use crate::live::{Live, LiveHandle};
+use crate::live::Live;
 use crate::relay::{Lanes, Relay, RelayError};
-use crate::wire::Wire;
-use interline_broker::{BrokerUrls, ConnectConfig, Link, Publisher, Topology};
+use interline_broker::{ConnectConfig, Link};
 use interline_embedded_broker::EmbeddedBroker;
-use interline_envelope::{AccountRef, IdKey, RootKey};
-use interline_store::{RootKeyFile, SqliteStore, Store, StoreError};
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use interline_envelope::AccountRef;
+use interline_store::{Store, StoreError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -31,50 +20,6 @@ use tracing::{error, info, warn};
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often old rows are dropped.
 const RETAIN_EVERY: Duration = Duration::from_hours(1);
-
-/// Why the daemon cannot start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// The config contradicts itself; a checked one does not.
-    #[error(transparent)]
-    Directory(#[from] interline_relay::DirectoryError),
-    /// The store cannot be opened or fails for good.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The webhook server cannot listen.
-    #[error(
-        "cannot listen on {listen}; is another program there? Change [ingest] listen, or stop that program"
-    )]
-    Listen {
-        /// Where.
-        listen: SocketAddr,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The HTTP client cannot be built.
-    #[error(
-        "the HTTP client cannot be built; are the system's CA certificates installed (ca-certificates)?"
-    )]
-    Http(#[source] reqwest::Error),
-    /// The embedded broker cannot start.
-    #[error("the embedded broker cannot start")]
-    Embedded(#[source] std::io::Error),
-    /// A broker URL cannot be used.
-    #[error(transparent)]
-    Urls(#[from] interline_broker::UrlError),
-}
-
-impl DaemonError {
-    /// True if the operator must mend the config or a key (`EX_CONFIG`).
-    pub fn is_config(&self) -> bool {
-        match self {
-            Self::Directory(_) | Self::Urls(_) => true,
-            Self::Store(error) => error.is_config(),
-            Self::Listen { .. } | Self::Http(_) | Self::Embedded(_) => false,
-        }
-    }
-}
 
 /// Why a session ended.
 enum SessionEnd {
@@ -92,123 +37,7 @@ enum TaskEnd {
     Deliver(AccountRef, Result<(), DeliverError>),
 }
 
-/// A daemon that is ready to run.
-pub struct Daemon {
-    live: LiveHandle,
-    store: Arc<dyn Store>,
-    ids: IdKey,
-    wire: Wire,
-    answers: Answers,
-    arrivals: Arrivals,
-    publisher: watch::Sender<Option<Publisher>>,
-    delivering: HashMap<AccountRef, Arc<Delivering>>,
-    context: DeliverContext,
-    embedded: Option<EmbeddedBroker>,
-    listener: Option<TcpListener>,
-    listen: Option<SocketAddr>,
-    stop: CancellationToken,
-    reloads: mpsc::Receiver<Config>,
-}
-
-/// Tells a running daemon what to do.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    stop: CancellationToken,
-    reloads: mpsc::Sender<Config>,
-}
-
-impl Handle {
-    /// Starts the drain.
-    pub fn stop(&self) {
-        self.stop.cancel();
-    }
-
-    /// Takes over a new, checked config.
-    pub async fn reload(&self, config: Config) {
-        if self.reloads.send(config).await.is_err() {
-            warn!("the daemon is stopping; the new config is not taken over");
-        }
-    }
-}
-
 impl Daemon {
-    /// Opens the store and the webhook listener, and builds everything that needs no broker.
-    ///
-    /// # Errors
-    /// [`DaemonError`] says what is missing.
-    pub async fn open(config: Config) -> Result<(Self, Handle), DaemonError> {
-        let (store, root) = open_store(&config)?;
-        let store: Arc<dyn Store> = Arc::new(store);
-        let deliver = config.deliver;
-        let http = Http::new(deliver.connect_timeout, deliver.request_timeout)
-            .map_err(DaemonError::Http)?;
-        let embedded = match &config.broker.servers {
-            Servers::Embedded => Some(
-                EmbeddedBroker::start(interline_embedded_broker::Config::default())
-                    .await
-                    .map_err(DaemonError::Embedded)?,
-            ),
-            Servers::Nodes(_) => None,
-        };
-        let (listener, listen) = match config.stages.ingest {
-            true => {
-                let listen = config.ingest.listen;
-                let bound = TcpListener::bind(listen)
-                    .await
-                    .map_err(|source| DaemonError::Listen { listen, source })?;
-                let listen = bound.local_addr().unwrap_or(listen);
-                (Some(bound), Some(listen))
-            }
-            false => (None, None),
-        };
-        let live = LiveHandle::new(Live::new(config)?);
-        restore_bindings(&live.get(), store.as_ref()).await?;
-        let publisher = watch::Sender::new(None);
-        let stop = CancellationToken::new();
-        let (send_reload, reloads) = mpsc::channel(1);
-        let (wire, answers, arrivals) = (Wire::new(&root), Answers::default(), Arrivals::default());
-        let context = DeliverContext {
-            live: live.clone(),
-            store: store.clone(),
-            wire: wire.clone(),
-            http,
-            answers: answers.clone(),
-            arrivals: arrivals.clone(),
-            publisher: publisher.subscribe(),
-            media: Arc::new(Semaphore::new(MEDIA_AT_ONCE)),
-            stop: stop.clone(),
-        };
-        let handle = Handle { stop: stop.clone(), reloads: send_reload };
-        let ids = IdKey::new(&root);
-        let daemon = Self {
-            live,
-            store,
-            ids,
-            wire,
-            answers,
-            arrivals,
-            publisher,
-            delivering: HashMap::new(),
-            context,
-            embedded,
-            listener,
-            listen,
-            stop,
-            reloads,
-        };
-        Ok((daemon, handle))
-    }
-
-    /// Where webhooks are taken.
-    pub const fn listen(&self) -> Option<SocketAddr> {
-        self.listen
-    }
-
-    /// The embedded broker, if that is the one in use.
-    pub const fn embedded(&self) -> Option<&EmbeddedBroker> {
-        self.embedded.as_ref()
-    }
-
     /// Runs until it is told to stop, then drains within `[shutdown] deadline`.
     ///
     /// # Errors
@@ -221,12 +50,12 @@ impl Daemon {
             services.spawn(ingest.run(listener, ingest_stop));
         }
         services.spawn(retain(self.store.clone(), self.stop.clone()));
+        services.spawn(tell_when_stopping(self.stop.clone()));
         // Until the store is closed: a drain may take its time.
         let mut watchdog = JoinSet::new();
         watchdog.spawn(crate::systemd::watchdog(self.store.clone()));
         crate::systemd::ready();
         self.keep_connected().await?;
-        crate::systemd::stopping();
         let deadline = self.live.get().config.shutdown.deadline;
         if tokio::time::timeout(deadline, async { while services.join_next().await.is_some() {} })
             .await
@@ -445,47 +274,6 @@ impl Daemon {
     }
 }
 
-/// How to reach the broker of a config. `embedded`: the address of the one inside this process.
-///
-/// # Errors
-/// [`interline_broker::UrlError`] if a URL cannot be used.
-pub fn connect_config(
-    config: &Config,
-    embedded: Option<String>,
-) -> Result<ConnectConfig, DaemonError> {
-    let urls: Vec<String> = match (&config.broker.servers, embedded) {
-        (_, Some(uri)) => vec![uri],
-        (Servers::Embedded, None) => Vec::new(),
-        (Servers::Nodes(urls), None) => urls.iter().map(|url| url.expose().to_owned()).collect(),
-    };
-    let urls = BrokerUrls::parse(&urls)?;
-    let mut connect = ConnectConfig::new(urls, "interline");
-    connect.connect_timeout = config.broker.connect_timeout;
-    connect.heartbeat = config.broker.heartbeat;
-    connect.ca_file.clone_from(&config.broker.ca_file);
-    connect.publish_timeout = config.broker.publish_timeout;
-    connect.blocked_max = config.broker.blocked_timeout;
-    Ok(connect)
-}
-
-/// Every exchange and queue that a config needs.
-pub fn topology_of(live: &Live) -> Topology {
-    let bridges = live.bridges_in_use();
-    let platforms: Vec<&str> = bridges.iter().map(|bridge| bridge.manifest().id.as_str()).collect();
-    let accounts: Vec<(&str, &str)> = live
-        .accounts()
-        .map(|account| (account.of.platform.as_str(), &*account.of.account))
-        .collect();
-    let mut egress: Vec<&str> = live
-        .accounts()
-        .filter(|account| account.egress == crate::config::Egress::Queue)
-        .map(|account| account.of.platform.as_str())
-        .collect();
-    egress.sort_unstable();
-    egress.dedup();
-    Topology::interline(&live.config.broker.prefix, &platforms, &accounts, &egress)
-}
-
 enum StartError {
     Store(StoreError),
     Broker(Box<dyn std::error::Error + Send + Sync>),
@@ -522,47 +310,6 @@ async fn close(link: Arc<Link>) {
     }
 }
 
-/// Where the store's root key is kept when the config names none.
-pub fn root_key_path(config: &Config) -> PathBuf {
-    let StoreUrl::Sqlite(path) = &config.store.url;
-    path.with_file_name("root.key")
-}
-
-/// The root key: from the config, or from beside the store, where it is made once with a new store.
-///
-/// # Errors
-/// [`StoreError`] if the key file is unreadable or missing beside an existing store.
-pub fn root_key(config: &Config) -> Result<RootKey, StoreError> {
-    if let Some(key) = config.root_key() {
-        return Ok(key);
-    }
-    let StoreUrl::Sqlite(path) = &config.store.url;
-    RootKeyFile::load_or_create(&root_key_path(config), path.exists())
-}
-
-fn open_store(config: &Config) -> Result<(SqliteStore, RootKey), StoreError> {
-    let root = root_key(config)?;
-    let StoreUrl::Sqlite(path) = &config.store.url;
-    let store = SqliteStore::open(path, &root, &store_settings(config))?;
-    Ok((store, root))
-}
-
-fn store_settings(config: &Config) -> interline_store::Settings {
-    interline_store::Settings {
-        held_rows_max: config.store.held_rows_max,
-        dispatch_retention: config.store.dispatch_retention,
-        copy_retention: config.store.copy_retention,
-        ..interline_store::Settings::default()
-    }
-}
-
-async fn restore_bindings(live: &Live, store: &dyn Store) -> Result<(), StoreError> {
-    for (address, id) in store.bindings().await? {
-        live.directory.remember(&interline_relay::Binding { id, address });
-    }
-    Ok(())
-}
-
 async fn retain(store: Arc<dyn Store>, stop: CancellationToken) -> std::io::Result<()> {
     loop {
         if let Err(error) = store.retain(crate::clock::now_ms()).await {
@@ -573,4 +320,10 @@ async fn retain(store: Arc<dyn Store>, stop: CancellationToken) -> std::io::Resu
             () = stop.cancelled() => return Ok(()),
         }
     }
+}
+
+async fn tell_when_stopping(stop: CancellationToken) -> std::io::Result<()> {
+    stop.cancelled().await;
+    crate::systemd::stopping();
+    Ok(())
 }

@@ -1,0 +1,235 @@
+//! The daemon: opens what it needs; `supervisor.rs` starts the stages, keeps them running, drains them.
+//!
+//! It connects to the broker again and again with a back-off; each connection is a *session* with its own topology
+//! check, publishers and consumers. What outlives a session: the webhook server (it answers 503 meanwhile), the
+//! lanes of each account, the store.
+
+mod storage;
+mod supervisor;
+
+use crate::config::{Config, Servers};
+use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http, MEDIA_AT_ONCE};
+use crate::live::{Live, LiveHandle};
+use crate::wire::Wire;
+use interline_broker::{BrokerUrls, ConnectConfig, Publisher, Topology};
+use interline_embedded_broker::EmbeddedBroker;
+use interline_envelope::{AccountRef, IdKey};
+use interline_store::{Store, StoreError};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+pub use storage::{root_key, root_key_path};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// Why the daemon cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// The config contradicts itself; a checked one does not.
+    #[error(transparent)]
+    Directory(#[from] interline_relay::DirectoryError),
+    /// The store cannot be opened or fails for good.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The webhook server cannot listen.
+    #[error(
+        "cannot listen on {listen}; is another program there? Change [ingest] listen, or stop that program"
+    )]
+    Listen {
+        /// Where.
+        listen: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The HTTP client cannot be built.
+    #[error(
+        "the HTTP client cannot be built; are the system's CA certificates installed (ca-certificates)?"
+    )]
+    Http(#[source] reqwest::Error),
+    /// The embedded broker cannot start.
+    #[error("the embedded broker cannot start")]
+    Embedded(#[source] std::io::Error),
+    /// A broker URL cannot be used.
+    #[error(transparent)]
+    Urls(#[from] interline_broker::UrlError),
+}
+
+impl DaemonError {
+    /// True if the operator must mend the config or a key (`EX_CONFIG`).
+    pub fn is_config(&self) -> bool {
+        match self {
+            Self::Directory(_) | Self::Urls(_) => true,
+            Self::Store(error) => error.is_config(),
+            Self::Listen { .. } | Self::Http(_) | Self::Embedded(_) => false,
+        }
+    }
+}
+
+/// A daemon that is ready to run.
+pub struct Daemon {
+    live: LiveHandle,
+    store: Arc<dyn Store>,
+    ids: IdKey,
+    wire: Wire,
+    answers: Answers,
+    arrivals: Arrivals,
+    publisher: watch::Sender<Option<Publisher>>,
+    delivering: HashMap<AccountRef, Arc<Delivering>>,
+    context: DeliverContext,
+    embedded: Option<EmbeddedBroker>,
+    listener: Option<TcpListener>,
+    listen: Option<SocketAddr>,
+    stop: CancellationToken,
+    reloads: mpsc::Receiver<Config>,
+}
+
+/// Tells a running daemon what to do.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    stop: CancellationToken,
+    reloads: mpsc::Sender<Config>,
+}
+
+impl Handle {
+    /// Starts the drain.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Takes over a new, checked config.
+    pub async fn reload(&self, config: Config) {
+        if self.reloads.send(config).await.is_err() {
+            warn!("the daemon is stopping; the new config is not taken over");
+        }
+    }
+}
+
+impl Daemon {
+    /// Opens the store and the webhook listener, and builds everything that needs no broker.
+    ///
+    /// # Errors
+    /// [`DaemonError`] says what is missing.
+    pub async fn open(config: Config) -> Result<(Self, Handle), DaemonError> {
+        let (store, root) = storage::open(&config)?;
+        let store: Arc<dyn Store> = Arc::new(store);
+        let deliver = config.deliver;
+        let http = Http::new(deliver.connect_timeout, deliver.request_timeout)
+            .map_err(DaemonError::Http)?;
+        let embedded = match &config.broker.servers {
+            Servers::Embedded => Some(
+                EmbeddedBroker::start(interline_embedded_broker::Config::default())
+                    .await
+                    .map_err(DaemonError::Embedded)?,
+            ),
+            Servers::Nodes(_) => None,
+        };
+        let (listener, listen) = match config.stages.ingest {
+            true => {
+                let listen = config.ingest.listen;
+                let bound = TcpListener::bind(listen)
+                    .await
+                    .map_err(|source| DaemonError::Listen { listen, source })?;
+                let listen = bound.local_addr().unwrap_or(listen);
+                (Some(bound), Some(listen))
+            }
+            false => (None, None),
+        };
+        let live = LiveHandle::new(Live::new(config)?);
+        restore_bindings(&live.get(), store.as_ref()).await?;
+        let publisher = watch::Sender::new(None);
+        let stop = CancellationToken::new();
+        let (send_reload, reloads) = mpsc::channel(1);
+        let (wire, answers, arrivals) = (Wire::new(&root), Answers::default(), Arrivals::default());
+        let context = DeliverContext {
+            live: live.clone(),
+            store: store.clone(),
+            wire: wire.clone(),
+            http,
+            answers: answers.clone(),
+            arrivals: arrivals.clone(),
+            publisher: publisher.subscribe(),
+            media: Arc::new(Semaphore::new(MEDIA_AT_ONCE)),
+            stop: stop.clone(),
+        };
+        let handle = Handle { stop: stop.clone(), reloads: send_reload };
+        let ids = IdKey::new(&root);
+        let daemon = Self {
+            live,
+            store,
+            ids,
+            wire,
+            answers,
+            arrivals,
+            publisher,
+            delivering: HashMap::new(),
+            context,
+            embedded,
+            listener,
+            listen,
+            stop,
+            reloads,
+        };
+        Ok((daemon, handle))
+    }
+
+    /// Where webhooks are taken.
+    pub const fn listen(&self) -> Option<SocketAddr> {
+        self.listen
+    }
+
+    /// The embedded broker, if that is the one in use.
+    pub const fn embedded(&self) -> Option<&EmbeddedBroker> {
+        self.embedded.as_ref()
+    }
+}
+
+/// How to reach the broker of a config. `embedded`: the address of the one inside this process.
+///
+/// # Errors
+/// [`interline_broker::UrlError`] if a URL cannot be used.
+pub fn connect_config(
+    config: &Config,
+    embedded: Option<String>,
+) -> Result<ConnectConfig, DaemonError> {
+    let urls: Vec<String> = match (&config.broker.servers, embedded) {
+        (_, Some(uri)) => vec![uri],
+        (Servers::Embedded, None) => Vec::new(),
+        (Servers::Nodes(urls), None) => urls.iter().map(|url| url.expose().to_owned()).collect(),
+    };
+    let urls = BrokerUrls::parse(&urls)?;
+    let mut connect = ConnectConfig::new(urls, "interline");
+    connect.connect_timeout = config.broker.connect_timeout;
+    connect.heartbeat = config.broker.heartbeat;
+    connect.ca_file.clone_from(&config.broker.ca_file);
+    connect.publish_timeout = config.broker.publish_timeout;
+    connect.blocked_max = config.broker.blocked_timeout;
+    Ok(connect)
+}
+
+/// Every exchange and queue that a config needs.
+pub fn topology_of(live: &Live) -> Topology {
+    let bridges = live.bridges_in_use();
+    let platforms: Vec<&str> = bridges.iter().map(|bridge| bridge.manifest().id.as_str()).collect();
+    let accounts: Vec<(&str, &str)> = live
+        .accounts()
+        .map(|account| (account.of.platform.as_str(), &*account.of.account))
+        .collect();
+    let mut egress: Vec<&str> = live
+        .accounts()
+        .filter(|account| account.egress == crate::config::Egress::Queue)
+        .map(|account| account.of.platform.as_str())
+        .collect();
+    egress.sort_unstable();
+    egress.dedup();
+    Topology::interline(&live.config.broker.prefix, &platforms, &accounts, &egress)
+}
+
+async fn restore_bindings(live: &Live, store: &dyn Store) -> Result<(), StoreError> {
+    for (address, id) in store.bindings().await? {
+        live.directory.remember(&interline_relay::Binding { id, address });
+    }
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The store and its root key, as the config names them.
+
+use crate::config::{Config, StoreUrl};
+use interline_envelope::RootKey;
+use interline_store::{RootKeyFile, SqliteStore, StoreError};
+use std::path::PathBuf;
+
+/// Where the store's root key is kept when the config names none.
+pub fn root_key_path(config: &Config) -> PathBuf {
+    let StoreUrl::Sqlite(path) = &config.store.url;
+    path.with_file_name("root.key")
+}
+
+/// The root key: from the config, or from beside the store, where it is made once with a new store.
+///
+/// # Errors
+/// [`StoreError`] if the key file is unreadable or missing beside an existing store.
+pub fn root_key(config: &Config) -> Result<RootKey, StoreError> {
+    if let Some(key) = config.root_key() {
+        return Ok(key);
+    }
+    let StoreUrl::Sqlite(path) = &config.store.url;
+    RootKeyFile::load_or_create(&root_key_path(config), path.exists())
+}
+
+pub(super) fn open(config: &Config) -> Result<(SqliteStore, RootKey), StoreError> {
+    let root = root_key(config)?;
+    let StoreUrl::Sqlite(path) = &config.store.url;
+    let store = SqliteStore::open(path, &root, &settings(config))?;
+    Ok((store, root))
+}
+
+fn settings(config: &Config) -> interline_store::Settings {
+    interline_store::Settings {
+        held_rows_max: config.store.held_rows_max,
+        dispatch_retention: config.store.dispatch_retention,
+        copy_retention: config.store.copy_retention,
+        ..interline_store::Settings::default()
+    }
+}

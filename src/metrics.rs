@@ -1,0 +1,244 @@
+//! What Prometheus may count. Labels are closed words and the operator's own accounts, never a person (G8).
+
+use crate::dead::{Reason, Stage};
+use interline_envelope::AccountRef;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Metric, Registry, Unit};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Upper bounds in seconds, from a millisecond to ten minutes.
+const SECONDS: [f64; 15] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Webhook {
+    bridge: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Event {
+    bridge: String,
+    disposition: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfAccount {
+    bridge: String,
+    account: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Send {
+    bridge: String,
+    account: String,
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Dead {
+    stage: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfBridge {
+    bridge: String,
+}
+
+type Histograms = Family<OfBridge, Histogram, fn() -> Histogram>;
+
+/// What became of an event at the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Disposition {
+    /// Others hear of it.
+    Relayed,
+    /// It concerns nobody else: a status, an echo, a read receipt.
+    Absorbed,
+    /// It is a dead letter, or one of its items is.
+    DeadLetter,
+}
+
+impl Disposition {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Relayed => "relayed",
+            Self::Absorbed => "absorbed",
+            Self::DeadLetter => "dead-letter",
+        }
+    }
+}
+
+/// Gauges that are read when Prometheus asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Levels {
+    pub(crate) broker_connected: bool,
+    pub(crate) held_rows: u64,
+    pub(crate) parked_rows: u64,
+    pub(crate) store_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    webhooks: Family<Webhook, Counter>,
+    events: Family<Event, Counter>,
+    dispatches: Family<OfAccount, Counter>,
+    sends: Family<Send, Counter>,
+    dead: Family<Dead, Counter>,
+    lanes: Family<OfAccount, Gauge>,
+    paused: Family<OfAccount, Gauge>,
+    send_seconds: Histograms,
+    lane_seconds: Histograms,
+    lag_seconds: Histograms,
+    commit_seconds: Histogram,
+    connections: Counter,
+    connected: Gauge,
+    held: Gauge,
+    parked: Gauge,
+    bytes: Gauge,
+}
+
+/// The daemon's numbers; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+fn plain<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn timed(registry: &mut Registry, name: &str, help: &str) -> Histograms {
+    let metric = Histograms::new_with_constructor(seconds);
+    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+    metric
+}
+
+fn committed(registry: &mut Registry) -> Histogram {
+    let metric = seconds();
+    let help = "One group commit of the store";
+    registry.register_with_unit("store_commit", help, Unit::Seconds, metric.clone());
+    metric
+}
+
+fn of(account: &AccountRef) -> OfAccount {
+    OfAccount {
+        bridge: account.platform.as_str().to_owned(),
+        account: account.account.to_string(),
+    }
+}
+
+impl Metrics {
+    /// Everything at zero.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("interline");
+        let at = &mut registry;
+        let inner = Inner {
+            webhooks: plain(at, "webhooks", "Webhook requests answered"),
+            events: plain(at, "events", "Native events taken from the platforms' queues"),
+            dispatches: plain(at, "dispatches", "Dispatches handed to an account's queue"),
+            sends: plain(at, "sends", "Requests to a platform by what came of them"),
+            dead: plain(at, "dead_letters", "Dead letters put down"),
+            lanes: plain(at, "lanes", "Lanes with something to send"),
+            paused: plain(at, "account_paused", "1 while the account does not send"),
+            send_seconds: timed(at, "send", "From a request's first byte to its answer"),
+            lane_seconds: timed(at, "lane_wait", "From a dispatch's arrival to its end"),
+            lag_seconds: timed(at, "lag", "From the source platform's clock to the target's answer"),
+            commit_seconds: committed(at),
+            connections: plain(at, "broker_connections", "Connections made to the broker"),
+            connected: plain(at, "broker_connected", "1 while the broker is connected"),
+            held: plain(at, "held_rows", "Dispatches that wait in the store"),
+            parked: plain(at, "parked_rows", "Dependents that wait for their target"),
+            bytes: plain(at, "store_bytes", "Size of the store's file"),
+            registry,
+        };
+        Self(Arc::new(inner))
+    }
+
+    pub(crate) fn webhook(&self, bridge: &str, status: u16) {
+        let label = Webhook { bridge: bridge.to_owned(), status };
+        self.0.webhooks.get_or_create(&label).inc();
+    }
+
+    pub(crate) fn event(&self, bridge: &str, disposition: Disposition) {
+        let label = Event { bridge: bridge.to_owned(), disposition: disposition.as_str() };
+        self.0.events.get_or_create(&label).inc();
+    }
+
+    pub(crate) fn dispatched(&self, account: &AccountRef) {
+        self.0.dispatches.get_or_create(&of(account)).inc();
+    }
+
+    /// `class`: `sent`, a class of failure, or `no-answer`.
+    pub(crate) fn send(&self, account: &AccountRef, class: &'static str, took: Duration) {
+        let OfAccount { bridge, account } = of(account);
+        self.0
+            .send_seconds
+            .get_or_create(&OfBridge { bridge: bridge.clone() })
+            .observe(took.as_secs_f64());
+        self.0.sends.get_or_create(&Send { bridge, account, class }).inc();
+    }
+
+    /// A dispatch reached its end after `waited` in its lane; its envelope is `lag_ms` old.
+    pub(crate) fn finished(&self, account: &AccountRef, waited_ms: i64, lag_ms: i64) {
+        let label = OfBridge { bridge: account.platform.as_str().to_owned() };
+        self.0.lane_seconds.get_or_create(&label).observe(seconds_of(waited_ms));
+        self.0.lag_seconds.get_or_create(&label).observe(seconds_of(lag_ms));
+    }
+
+    pub(crate) fn dead_letter(&self, stage: Stage, reason: Reason) {
+        let label = Dead { stage: stage.as_str(), reason: reason.as_str() };
+        self.0.dead.get_or_create(&label).inc();
+    }
+
+    pub(crate) fn connected(&self) {
+        self.0.connections.inc();
+    }
+
+    pub(crate) fn account(&self, account: &AccountRef, lanes: usize, paused: bool) {
+        let label = of(account);
+        self.0.lanes.get_or_create(&label).set(i64::try_from(lanes).unwrap_or(i64::MAX));
+        self.0.paused.get_or_create(&label).set(i64::from(paused));
+    }
+
+    /// What the store calls after each commit.
+    pub(crate) fn commit_observer(&self) -> impl Fn(Duration) + std::marker::Send + Sync + 'static {
+        let histogram = self.0.commit_seconds.clone();
+        move |took| histogram.observe(took.as_secs_f64())
+    }
+
+    /// The OpenMetrics text.
+    pub(crate) fn render(&self, levels: Levels) -> Result<String, std::fmt::Error> {
+        let gauge = |gauge: &Gauge, value: u64| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
+        gauge(&self.0.connected, u64::from(levels.broker_connected));
+        gauge(&self.0.held, levels.held_rows);
+        gauge(&self.0.parked, levels.parked_rows);
+        gauge(&self.0.bytes, levels.store_bytes);
+        let mut out = String::new();
+        text::encode(&mut out, &self.0.registry)?;
+        Ok(out)
+    }
+}
+
+/// Seconds of a difference of two clocks, which may be negative by their skew.
+fn seconds_of(ms: i64) -> f64 {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0)).as_secs_f64()
+}
