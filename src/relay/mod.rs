@@ -22,6 +22,7 @@ use interline_store::{Store, StoreError};
 pub use lanes::Lanes;
 pub(crate) use lanes::dispatch_message;
 use poison::{Poison, Verdict};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -101,23 +102,27 @@ impl Relay {
                 }
                 () = stop.cancelled() => break Ok(()),
                 batch = consumer.next_batch(BATCH_MAX) => {
-                    let batch = match batch {
-                        Ok(batch) => batch,
+                    let mut batch = match batch {
+                        Ok(batch) => VecDeque::from(batch),
                         Err(lost) => break Err(lost.into()),
                     };
-                    let verdicts = poison.judge(&batch).await;
-                    for (delivery, verdict) in batch.into_iter().zip(verdicts) {
-                        if verdict == Verdict::Alone {
-                            // Nothing else is open while a suspect is tried once more.
-                            while let Some(settled) = pending.next().await {
-                                self.acknowledge(&acker, &mut poison, settled).await?;
+                    while !batch.is_empty() {
+                        let verdicts = poison.judge(batch.make_contiguous()).await;
+                        let judged: Vec<_> = batch.drain(..verdicts.len().min(batch.len())).collect();
+                        for (delivery, verdict) in judged.into_iter().zip(verdicts) {
+                            let suspect = verdict != Verdict::Fine;
+                            if suspect {
+                                // Nothing else is open while a suspect is tried once more.
+                                while let Some(settled) = pending.next().await {
+                                    self.acknowledge(&acker, &mut poison, settled).await?;
+                                }
                             }
-                        }
-                        let following = self.follow(&bridge, delivery, verdict, &publisher, &lanes).await?;
-                        pending.push(following);
-                        if verdict == Verdict::Alone {
-                            while let Some(settled) = pending.next().await {
-                                self.acknowledge(&acker, &mut poison, settled).await?;
+                            let following = self.follow(&bridge, delivery, verdict, &publisher, &lanes).await?;
+                            pending.push(following);
+                            if suspect {
+                                while let Some(settled) = pending.next().await {
+                                    self.acknowledge(&acker, &mut poison, settled).await?;
+                                }
                             }
                         }
                     }

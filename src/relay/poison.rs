@@ -1,7 +1,8 @@
 //! Events that crash the daemon: counted by the daemon itself, tried once more alone, then dead-lettered (G10).
 //!
 //! The broker's own count is no use: it also counts the innocents that were prefetched when another event crashed
-//! the process. Only redelivered events are counted, and only while they are being worked on.
+//! the process. Only redelivered events are counted, and only while they are being worked on: while a suspect is tried
+//! alone, nothing that stands behind it is.
 
 use interline_broker::Delivery;
 use interline_store::Store;
@@ -43,21 +44,23 @@ impl Poison {
         Self { store, runs_max, closed: Vec::new() }
     }
 
-    /// Notes that the redelivered events of a batch are open now, and says what to do with each.
+    /// Notes that the redelivered events of a batch are open now, up to and including the first suspect, and says
+    /// what to do with each up to there. The rest is to be judged when the suspect is done.
     pub(super) async fn judge(&self, batch: &[Delivery]) -> Vec<Verdict> {
-        let judged = batch.iter().map(|delivery| async {
-            if !delivery.redelivered {
-                return Verdict::Fine;
+        let redelivered = batch.iter().filter(|delivery| delivery.redelivered);
+        let keys: Vec<_> = redelivered.map(|delivery| key_of(&delivery.body)).collect();
+        if keys.is_empty() {
+            return vec![Verdict::Fine; batch.len()];
+        }
+        match self.store.events_opened(keys, self.runs_max).await {
+            Ok(runs) => {
+                verdicts(batch.iter().map(|delivery| delivery.redelivered), &runs, self.runs_max)
             }
-            match self.store.event_opened(&key_of(&delivery.body)).await {
-                Ok(runs) => verdict(runs, self.runs_max),
-                Err(error) => {
-                    error!(%error, "a redelivered event cannot be counted; it is taken as it is");
-                    Verdict::Fine
-                }
+            Err(error) => {
+                error!(%error, "redelivered events cannot be counted; they are taken as they are");
+                vec![Verdict::Fine; batch.len()]
             }
-        });
-        futures_util::future::join_all(judged).await
+        }
     }
 
     /// An event is done: its count is forgotten, a few at a time.
@@ -77,6 +80,23 @@ impl Poison {
             error!(%error, "finished events cannot be forgotten");
         }
     }
+}
+
+/// One verdict for each event up to and including the first suspect. `runs`: those of the redelivered ones among them.
+fn verdicts(redelivered: impl Iterator<Item = bool>, runs: &[u32], runs_max: u32) -> Vec<Verdict> {
+    let mut runs = runs.iter();
+    let mut verdicts = Vec::new();
+    for redelivered in redelivered {
+        let one = match redelivered {
+            true => runs.next().map_or(Verdict::Fine, |runs| verdict(*runs, runs_max)),
+            false => Verdict::Fine,
+        };
+        verdicts.push(one);
+        if one != Verdict::Fine {
+            break;
+        }
+    }
+    verdicts
 }
 
 fn verdict(crashed_runs: u32, runs_max: u32) -> Verdict {
@@ -100,5 +120,15 @@ mod tests {
             [0, 2, 3, 4].map(|runs| verdict(runs, 3)),
             [Verdict::Fine, Verdict::Fine, Verdict::Alone, Verdict::Poison(4)]
         );
+    }
+
+    #[test]
+    fn g10_nothing_behind_a_suspect_is_judged_before_it_is_done() {
+        let judged = verdicts([false, true, true, true, false].into_iter(), &[0, 3], 3);
+        assert_eq!(judged, [Verdict::Fine, Verdict::Fine, Verdict::Alone]);
+        let judged = verdicts([true, false].into_iter(), &[4], 3);
+        assert_eq!(judged, [Verdict::Poison(4)]);
+        let judged = verdicts([true, false].into_iter(), &[2], 3);
+        assert_eq!(judged, [Verdict::Fine, Verdict::Fine]);
     }
 }

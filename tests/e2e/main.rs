@@ -8,6 +8,7 @@
 
 mod brokers;
 mod harness;
+mod ingest;
 mod pairs;
 mod platforms;
 mod queues;

@@ -2,7 +2,10 @@
 
 use crate::harness::LIMIT;
 use bytes::Bytes;
-use interline_broker::{BrokerUrls, ConnectConfig, Delivery, HeaderValue, Link, connect, topology};
+use interline_broker::{
+    BrokerUrls, ConnectConfig, Delivery, HeaderValue, Link, OutMessage, Properties, Publisher,
+    connect, topology,
+};
 use std::time::Duration;
 
 /// What every exchange and queue begins with, by default.
@@ -22,12 +25,42 @@ pub(crate) struct Dead {
 /// A connection of the test's own.
 pub(crate) struct Queues {
     link: Link,
+    publisher: Publisher,
 }
 
 impl Queues {
     pub(crate) async fn connect(uri: &str) -> Self {
         let urls = BrokerUrls::parse(&[uri]).unwrap();
-        Self { link: connect(&ConnectConfig::new(urls, "test")).await.unwrap() }
+        let link = connect(&ConnectConfig::new(urls, "test")).await.unwrap();
+        let publisher = link.publisher(100).await.unwrap();
+        Self { link, publisher }
+    }
+
+    /// Puts bytes on a platform's events queue, as a backend of the platform does, and waits for the confirm.
+    pub(crate) async fn publish_event(
+        &self,
+        platform: &str,
+        account: &str,
+        body: impl Into<Bytes>,
+    ) {
+        let message = OutMessage {
+            exchange: topology::events_exchange(PREFIX),
+            routing_key: topology::account_key(platform, account),
+            properties: Properties::default(),
+            body: body.into(),
+        };
+        self.publisher.publish(message).await.unwrap();
+    }
+
+    /// Waits until the daemon has declared a platform's events queue.
+    pub(crate) async fn until_declared(&self, platform: &str) {
+        let queue = topology::events_queue(PREFIX, platform);
+        let wait = async {
+            while self.link.depth(&queue).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, wait).await.unwrap();
     }
 
     /// All dead letters, oldest first; none before the daemon has declared their queue.

@@ -206,11 +206,17 @@ pub trait Store: Send + Sync {
         native_id: &Redacted<String>,
     ) -> Result<bool, StoreError>;
 
-    /// Notes that an event is being worked on. Says in how many earlier runs it was open and never closed.
+    /// Notes that events are being worked on, in their order, up to and including the first that was open in
+    /// `suspect_runs` earlier runs or more: those behind it are not touched. Says of each that was noted in how many
+    /// earlier runs it was open and never closed.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
-    async fn event_opened(&self, key: &[u8; 16]) -> Result<u32, StoreError>;
+    async fn events_opened(
+        &self,
+        keys: Vec<[u8; 16]>,
+        suspect_runs: u32,
+    ) -> Result<Vec<u32>, StoreError>;
 
     /// Forgets events that are done.
     ///

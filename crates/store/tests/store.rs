@@ -293,16 +293,26 @@ async fn g10_an_event_that_stays_open_is_counted_once_a_run() {
     let folder = tempfile::tempdir().unwrap();
     for run in 0..4 {
         let store = open(folder.path());
-        assert_eq!(store.event_opened(&[1; 16]).await.unwrap(), run);
-        assert_eq!(
-            store.event_opened(&[1; 16]).await.unwrap(),
-            run,
-            "twice in one run counts once"
-        );
-        store.event_opened(&[2; 16]).await.unwrap();
+        let keys = vec![[1; 16], [1; 16], [2; 16]];
+        let opened = store.events_opened(keys, 9).await.unwrap();
+        assert_eq!(opened, [run, run, 0], "twice in one run counts once");
         store.events_closed(vec![[2; 16]]).await.unwrap();
     }
-    assert_eq!(open(folder.path()).event_opened(&[2; 16]).await.unwrap(), 0);
+    assert_eq!(open(folder.path()).events_opened(vec![[2; 16]], 9).await.unwrap(), [0]);
+}
+
+#[tokio::test]
+async fn g10_what_stands_behind_a_suspect_event_does_not_count_as_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = || vec![[1; 16], [2; 16], [3; 16]];
+    for run in 0..2 {
+        assert_eq!(open(folder.path()).events_opened(keys(), 2).await.unwrap(), [run; 3]);
+    }
+    for run in 2..5 {
+        assert_eq!(open(folder.path()).events_opened(keys(), 2).await.unwrap(), [run]);
+    }
+    let behind = open(folder.path()).events_opened(vec![[2; 16]], 2).await.unwrap();
+    assert_eq!(behind, [2], "its count stands still while another one is tried");
 }
 
 #[tokio::test]

@@ -129,7 +129,23 @@ pub(super) fn retain(db: &mut Db, now: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-pub(super) fn event_opened(db: &Db, key: [u8; 16]) -> Result<u32, StoreError> {
+pub(super) fn events_opened(
+    db: &Db,
+    keys: &[[u8; 16]],
+    suspect_runs: u32,
+) -> Result<Vec<u32>, StoreError> {
+    let mut opened = Vec::with_capacity(keys.len());
+    for key in keys {
+        let runs = event_opened(db, *key)?;
+        opened.push(runs);
+        if runs >= suspect_runs {
+            break;
+        }
+    }
+    Ok(opened)
+}
+
+fn event_opened(db: &Db, key: [u8; 16]) -> Result<u32, StoreError> {
     let row: Option<(i64, u32)> = db
         .connection
         .prepare_cached("SELECT run, runs FROM open_event WHERE key = ?1")?

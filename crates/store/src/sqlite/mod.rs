@@ -245,9 +245,12 @@ impl Store for SqliteStore {
         self.writer.run(move |db| parked::is_buried(db, &account, &chat, &native_id)).await
     }
 
-    async fn event_opened(&self, key: &[u8; 16]) -> Result<u32, StoreError> {
-        let key = *key;
-        self.writer.run(move |db| memory::event_opened(db, key)).await
+    async fn events_opened(
+        &self,
+        keys: Vec<[u8; 16]>,
+        suspect_runs: u32,
+    ) -> Result<Vec<u32>, StoreError> {
+        self.writer.run(move |db| memory::events_opened(db, &keys, suspect_runs)).await
     }
 
     async fn events_closed(&self, keys: Vec<[u8; 16]>) -> Result<(), StoreError> {
