@@ -4,7 +4,7 @@ use super::{ExitCode, Failure, Outcome};
 use crate::config::{Config, SecretSource};
 use crate::daemon::{Daemon, DaemonError, Handle};
 use std::path::Path;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 pub(super) fn run(path: &Path, verbose: u8) -> Outcome {
@@ -12,8 +12,10 @@ pub(super) fn run(path: &Path, verbose: u8) -> Outcome {
     crate::telemetry::init(verbose, config.log.format);
     super::runtime()?.block_on(async {
         let (daemon, handle) = Daemon::open(config).await.map_err(failure)?;
+        // Before the daemon says that it is ready: from then on a SIGHUP must not end it.
+        let caught = Signals::catch();
         let mut signals = tokio::task::JoinSet::new();
-        signals.spawn(listen(path.to_owned(), handle));
+        signals.spawn(listen(path.to_owned(), handle, caught));
         let done = daemon.run().await.map_err(failure);
         signals.shutdown().await;
         done
@@ -26,13 +28,30 @@ fn failure(error: DaemonError) -> Failure {
     Failure { error: error.into(), code }
 }
 
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Turns signals into orders.
-async fn listen(path: std::path::PathBuf, handle: Handle) {
-    let signals =
-        [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
-    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
-        error!("signals cannot be listened to; stop the daemon with SIGKILL, nothing is lost");
-        return;
+async fn listen(path: std::path::PathBuf, handle: Handle, caught: std::io::Result<Signals>) {
+    let Signals { mut terminate, mut interrupt, mut hangup } = match caught {
+        Ok(signals) => signals,
+        Err(error) => {
+            error!(%error, "signals cannot be listened to; stop the daemon with SIGKILL, nothing is lost");
+            return;
+        }
     };
     loop {
         tokio::select! {

@@ -181,7 +181,7 @@ async fn a_refusing_target_is_held_and_drained_in_order_while_others_flow() {
         world.phone(&c).say(format!("flows {n}")).unwrap();
     }
     world.until_texts(&d, &texts("flows", 10)).await;
-    until_log(&world, "a dispatch is held until its queue takes it").await;
+    world.until_log("a dispatch is held until its queue takes it", 1).await;
     world.phone(&a).say("held 10").unwrap();
     // All are acknowledged: the store has them, and a kill does not lose them.
     let events = "interline.events.whatsapp";
@@ -197,15 +197,4 @@ async fn a_refusing_target_is_held_and_drained_in_order_while_others_flow() {
     world.until_texts(&b, &wanted).await;
     assert_eq!(world.stop().await, Some(0));
     world.until_texts(&b, &wanted).await;
-}
-
-/// Waits until the daemon has written these words.
-async fn until_log(world: &World, words: &str) {
-    let written = async {
-        while !world.log().contains(words) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    let written = tokio::time::timeout(LIMIT, written).await;
-    assert!(written.is_ok(), "the log never says {words:?}:\n{}", world.log());
 }

@@ -327,6 +327,17 @@ impl World {
         panic!("the daemon does not end\n--- log ---\n{}", tail(&self.log()));
     }
 
+    /// Waits until the daemon has written these words so many times, over all its starts.
+    pub(crate) async fn until_log(&self, words: &str, times: usize) {
+        let written = async {
+            while self.log().matches(words).count() < times {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let written = tokio::time::timeout(LIMIT, written).await;
+        assert!(written.is_ok(), "not {times} times {words:?} in\n{}", tail(&self.log()));
+    }
+
     pub(crate) fn phone(&self, seat: &Seat) -> Phone {
         self.platforms.of(seat.kind).account(&seat.account).unwrap().phone(&seat.person).unwrap()
     }

@@ -7,10 +7,12 @@
 )]
 
 mod brokers;
+mod crashes;
 mod harness;
 mod ingest;
 mod pairs;
 mod platforms;
 mod queues;
+mod recorder;
 mod service;
 mod talk;

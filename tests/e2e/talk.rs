@@ -4,6 +4,7 @@
 //! platform cannot settle counts for itself.
 
 use crate::harness::{LIMIT, Seat, World, instagram, messenger, whatsapp};
+use crate::recorder::{Count, Recorder, whole_text};
 use interline_sandbox::Seen;
 
 /// The conversations, and how many texts each person has said so far.
@@ -60,6 +61,21 @@ impl Talk {
             world.until_texts(b, &self.texts_of(a)).await;
             world.until_texts(a, &self.texts_of(b)).await;
         }
+    }
+
+    /// Waits until everybody's last text has come to the other, and counts what came on the way.
+    pub(crate) async fn counted(&self, world: &World, recorder: &Recorder) -> Count {
+        let mut count = Count::default();
+        for (from, to) in self.pairs.iter().flat_map(|(a, b)| [(a, b), (b, a)]) {
+            let wanted = self.texts_of(from);
+            let last = wanted.last().cloned().unwrap_or_default();
+            let came = |view: &[Seen]| {
+                view.iter().any(|seen| !seen.mine && seen.text() == Some(last.as_str()))
+            };
+            world.until(to, "the last text", came).await;
+            count += recorder.count(&world.phone(to).received(), &wanted, whole_text);
+        }
+        count
     }
 
     /// Waits until everybody has heard everything, stops the daemon in order, and looks again: nothing came later.
