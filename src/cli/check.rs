@@ -7,11 +7,13 @@ use interline_store::SqliteStore;
 use std::io::Write;
 use std::path::Path;
 
-/// Reads the config, fetches its secrets, looks at the store, and says all that is wrong, each with key and line.
+/// Check the config, and say all that is wrong with it at once.
 ///
-/// Exits with 0 if the daemon can run with it, with 78 if not. It talks to no broker and no platform, and changes
-/// nothing. The systemd unit runs it before every start.
+/// Reads the config, fetches its secrets and looks at the store; each mistake is told with its key and line. Exits with
+/// 0 if the daemon can run with it, with 78 if not. It talks to no broker and no platform. The systemd unit runs it
+/// before every start.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  interline check --config interline.toml")]
 pub(super) struct Args {
     /// Print one JSON object instead of text.
     #[arg(long)]

@@ -5,9 +5,12 @@ use crate::config::Config;
 use std::io::Write;
 use std::path::Path;
 
-/// Lists the conversations of the config. Addresses of people are shown only with --addresses, since what a terminal
-/// shows is often logged.
+/// List the conversations of the config and who hears whom.
+///
+/// Addresses of people are shown only with --addresses, since what a terminal shows is often logged.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  interline conversations --config interline.toml\n  \
+    interline conversations --config interline.toml --addresses --json")]
 pub(super) struct Args {
     /// Print one JSON object a line instead of text.
     #[arg(long)]

@@ -15,15 +15,33 @@ const LETTERS_MAX: usize = 10_000;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 const PUBLISHES_IN_FLIGHT: usize = 16;
 
+/// Look at what could not be delivered, and send it once more.
+///
+/// Dead letters wait in a queue of the broker, each with its reason, and with its body as it was.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  interline dead list\n  interline dead show 4f1c\n  interline dead replay 4f1c"
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
 #[derive(Debug, clap::Subcommand)]
-pub(super) enum Command {
-    /// List the dead letters: id, reason, stage, when, error. No content, no person.
+enum Command {
+    /// List the dead letters: id, reason, stage, error.
+    ///
+    /// It shows no content and no person.
+    #[command(after_help = "Example:\n  interline dead list --json --config interline.toml")]
     List {
         /// Print one JSON object a line instead of a table.
         #[arg(long)]
         json: bool,
     },
-    /// Print one dead letter's story. The body of a dispatch stays sealed; that of an event is what the platform sent.
+    /// Print one dead letter's story.
+    ///
+    /// The body of a dispatch stays sealed; that of an event is what the platform sent.
+    #[command(after_help = "Example:\n  interline dead show 4f1c --config interline.toml")]
     Show {
         /// Its id, as `list` prints it; the beginning is enough if only one has it.
         id: String,
@@ -31,8 +49,13 @@ pub(super) enum Command {
         #[arg(long)]
         body: bool,
     },
-    /// Send dead letters once more. Each goes back to where it died and leaves the dead letters only after the broker
-    /// confirmed it; what was delivered meanwhile is not delivered twice.
+    /// Send dead letters once more.
+    ///
+    /// Each goes back to where it died and leaves the dead letters only after the broker confirmed it; what was
+    /// delivered meanwhile is not delivered twice.
+    #[command(
+        after_help = "Examples:\n  interline dead replay 4f1c\n  interline dead replay --all"
+    )]
     Replay {
         /// Its id, or the beginning of it.
         #[arg(required_unless_present = "all")]
@@ -43,7 +66,7 @@ pub(super) enum Command {
     },
 }
 
-pub(super) fn run(path: &Path, command: &Command) -> Outcome {
+pub(super) fn run(path: &Path, args: &Args) -> Outcome {
     let config = super::load(path)?;
     if config.broker.servers == Servers::Embedded {
         return Err(anyhow::anyhow!(
@@ -54,7 +77,7 @@ pub(super) fn run(path: &Path, command: &Command) -> Outcome {
     let connect = crate::daemon::connect_config(&config, None).map_err(Failure::config)?;
     super::runtime()?.block_on(async {
         let link = interline_broker::connect(&connect).await?;
-        let done = act(&config, &link, command).await;
+        let done = act(&config, &link, &args.command).await;
         link.close(CLOSE_TIMEOUT).await;
         done
     })?;

@@ -42,23 +42,15 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon until SIGTERM or Ctrl-C; SIGHUP reloads accounts and conversations.
-    Run,
-    /// Play with the three platforms simulated on this machine: no account, no broker, no network needed.
+    // The help of a command stands at its arguments.
+    Run(run::Args),
     Sandbox(sandbox::Args),
-    /// Check the config and say all that is wrong with it, each mistake with its key and line. Exit code 78 if any.
     Check(check::Args),
-    /// Print what a webhook body or native event means: one envelope a line.
     Normalize(normalize::Args),
-    /// Print the request that a platform would be sent.
     Render(render::Args),
-    /// Print the exchanges and queues on the broker, or declare them.
     Topology(topology::Args),
-    /// List the conversations of the config and who hears whom.
     Conversations(conversations::Args),
-    /// Look at what could not be delivered, and send it once more.
-    #[command(subcommand)]
-    Dead(dead::Command),
+    Dead(dead::Args),
 }
 
 /// How the program ended.
@@ -103,14 +95,14 @@ type Outcome = Result<ExitCode, Failure>;
 pub fn run(cli: Cli) -> Outcome {
     let Cli { config, verbose, command } = cli;
     match command {
-        Command::Run => run::run(&config, verbose),
+        Command::Run(_) => run::run(&config, verbose),
         Command::Sandbox(args) => sandbox::run(&args, verbose),
         Command::Check(args) => check::run(&config, &args),
         Command::Normalize(args) => normalize::run(&config, &args),
         Command::Render(args) => render::run(&args),
         Command::Topology(args) => topology::run(&config, &args),
         Command::Conversations(args) => conversations::run(&config, &args),
-        Command::Dead(command) => dead::run(&config, &command),
+        Command::Dead(args) => dead::run(&config, &args),
     }
 }
 

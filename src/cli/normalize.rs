@@ -6,11 +6,13 @@ use interline_envelope::{BODY_BYTES_MAX, IdKey};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Reads one webhook body or native event and prints one envelope a line, in the fields of docs/envelope.schema.json.
+/// Print what a webhook body or native event means, one envelope a line.
 ///
-/// Items that cannot be read are counted on stderr and never stop their neighbours. A body that is no event at all
-/// exits with 1 and says what is wrong and where.
+/// The fields are those of docs/envelope.schema.json. Items that cannot be read are told on stderr and never stop their
+/// neighbours. A body that is no event at all exits with 1 and says what is wrong and where.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  interline normalize whatsapp webhook.json\n  \
+    curl -s https://example.org/event | interline normalize messenger")]
 pub(super) struct Args {
     /// Which platform the event came from: whatsapp, messenger or instagram.
     bridge: String,

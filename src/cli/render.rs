@@ -6,9 +6,11 @@ use interline_bridge_api::{Outgoing, RenderContext};
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Reads one thing to be sent (JSON, as in `{"to": {"user": "15550001111"}, "action": {"text": {"text": "hi"}}}`)
-/// and prints the request that the platform would get, without credentials.
+/// Print the request that a platform would be sent.
+///
+/// Reads one thing to be sent, as JSON, and prints the request without credentials.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
 pub(super) struct Args {
     /// Which platform it is for: whatsapp, messenger or instagram.
     bridge: String,
@@ -18,6 +20,10 @@ pub(super) struct Args {
     #[arg(long, default_value = "ACCOUNT")]
     account: String,
 }
+
+const EXAMPLE: &str = r#"Example:
+  echo '{"to": {"user": "15550001111"}, "action": {"text": {"text": "hi"}}}' |
+    interline render whatsapp --account 106540352242922"#;
 
 pub(super) fn run(args: &Args) -> Outcome {
     let bridge = super::bridge(&args.bridge)?;

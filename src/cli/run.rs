@@ -7,6 +7,15 @@ use std::path::Path;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+/// Run the daemon until SIGTERM or Ctrl-C.
+///
+/// SIGHUP reloads accounts and conversations; a config with mistakes is refused, and the old one stays. The first
+/// SIGTERM drains: what is under way is finished within [shutdown] deadline. A second one ends it at once; nothing is
+/// lost by that, the broker brings again what was open.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  interline run --config interline.toml")]
+pub(super) struct Args {}
+
 pub(super) fn run(path: &Path, verbose: u8) -> Outcome {
     let config = super::load(path)?;
     crate::telemetry::init(verbose, config.log.format);

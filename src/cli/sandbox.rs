@@ -14,19 +14,19 @@ use tokio::sync::mpsc;
 /// How many typed lines wait at most.
 const TYPED_MAX: usize = 16;
 
+/// Try it on this machine: no account, no RabbitMQ, no config, no network needed.
+///
 /// Starts a broker in memory, the three platforms simulated, and the daemon as it really is, in one process on loopback
-/// sockets: no account, no RabbitMQ, no config, no network.
+/// sockets.
 ///
 /// Without --script it stays up until Ctrl-C. Alice is on WhatsApp, Bob on Messenger, Carla on Instagram; type
 /// `alice Hello`, and see it arrive on the other two phones. It says where everything listens, so that other programs
 /// can join in.
-///
-/// Examples:
-///   interline sandbox --script demo          play a conversation, show every phone, check what it shows
-///   interline sandbox                        speak yourself
-///   interline sandbox --script demo --json   the same for a program
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:
+  interline sandbox --script demo          play a conversation, show and check every phone
+  interline sandbox                        speak yourself
+  interline sandbox --script demo --json   the play, for a program")]
 pub(super) struct Args {
     /// Play a script and end: exit code 0 if every phone shows what it must, else 1.
     #[arg(long, value_enum, value_name = "NAME")]

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Prints the exchanges, queues and bindings that the config needs; --declare makes them on the broker.
+/// Print the exchanges and queues that the config needs, or declare them on the broker.
 ///
 /// Declaring is idempotent. The daemon does it at every start, so this is for operators whose daemon may not, and for
 /// looking.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  interline topology --config interline.toml\n  \
+    interline topology --config interline.toml --declare")]
 pub(super) struct Args {
     /// Make them on the broker of the config.
     #[arg(long)]

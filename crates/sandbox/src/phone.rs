@@ -23,9 +23,7 @@ use crate::words::{Held, Words};
 #[derive(Debug, Error)]
 pub enum PhoneError {
     /// The platform has no such thing, or tells nobody of it.
-    #[error(
-        "{platform} has no webhook for {what}; use a kind that platform facts section 8 lists as \"in\""
-    )]
+    #[error("{platform} has no webhook for {what}, so the other side could not hear of it")]
     NotOnThisPlatform {
         /// The platform's word.
         platform: &'static str,
