@@ -11,9 +11,14 @@ fn main() -> std::process::ExitCode {
         Err(Failure { error, code }) => {
             // The chain of causes, one a line: what, then why.
             let mut stderr = std::io::stderr().lock();
-            let mut told = writeln!(stderr, "interline: {error}").is_ok();
-            for cause in error.chain().skip(1) {
-                told &= writeln!(stderr, "  because: {cause}").is_ok();
+            let mut said = error.to_string();
+            let mut told = writeln!(stderr, "interline: {said}").is_ok();
+            for cause in error.chain().skip(1).map(ToString::to_string) {
+                // Some errors repeat their cause in their own words.
+                if !said.ends_with(&cause) {
+                    told &= writeln!(stderr, "  because: {cause}").is_ok();
+                }
+                said = cause;
             }
             if told { code } else { ExitCode::Failed }
         }

@@ -45,7 +45,7 @@ enum Command {
     Show {
         /// Its id, as `list` prints it; the beginning is enough if only one has it.
         id: String,
-        /// Print the body too. It is somebody's message.
+        /// Print the body too, a sealed one in hex. It is somebody's message.
         #[arg(long)]
         body: bool,
     },
@@ -123,8 +123,11 @@ fn show(letter: &Delivery, body: bool) -> anyhow::Result<()> {
     serde_json::to_writer_pretty(&mut out, &story(letter))?;
     writeln!(out)?;
     if body {
-        out.write_all(&letter.body)?;
-        writeln!(out)?;
+        // What is sealed is no text, and a terminal would take some of its bytes for orders.
+        match std::str::from_utf8(&letter.body) {
+            Ok(text) => writeln!(out, "{text}")?,
+            Err(_) => writeln!(out, "{}", hex::encode(&letter.body))?,
+        }
     }
     Ok(())
 }

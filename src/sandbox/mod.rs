@@ -16,8 +16,12 @@ use interline_embedded_broker::EmbeddedBroker;
 use interline_sandbox::{Phone, PhoneError, Platforms, StartError, SubscribeError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::{JoinError, JoinSet};
+
+/// How long the daemon may take to connect. Generous: it is no measure of speed.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 
 /// Why a sandbox cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,9 @@ pub enum SandboxError {
     /// The daemon ended, though nobody told it to.
     #[error("the daemon ended by itself; -v shows its log")]
     Ended,
+    /// The daemon and the broker do not find each other.
+    #[error("the daemon did not connect to the broker in {CONNECT_LIMIT:?}; -v shows its log")]
+    NotConnected,
     /// The daemon's task panicked.
     #[error("the daemon panicked, which is a mistake of this program; -v shows its log")]
     Panicked(#[source] JoinError),
@@ -99,7 +106,18 @@ impl Sandbox {
                 account.subscribe().await?;
             }
         }
+        sandbox.until_connected().await?;
         Ok(sandbox)
+    }
+
+    /// Waits until every stage of the daemon consumes its queue: one of events for each platform, one of dispatches
+    /// for each account.
+    async fn until_connected(&self) -> Result<(), SandboxError> {
+        let consumed = |broker: &interline_embedded_broker::Snapshot| {
+            broker.queues.values().filter(|depth| depth.consumers > 0).count() >= 2 * CAST.len()
+        };
+        let connected = self.broker.wait_until(consumed, CONNECT_LIMIT).await;
+        connected.map(drop).map_err(|_| SandboxError::NotConnected)
     }
 
     /// Where a member's platform posts its webhooks.

@@ -1,0 +1,11 @@
+//! The commands, run as an operator runs them: the program itself, its exit code, what it prints.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, also in its helpers")]
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+
+mod config;
+mod dead;
+mod help;
+mod normalize;
+mod sandbox;
+mod support;

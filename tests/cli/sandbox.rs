@@ -1,0 +1,122 @@
+//! `sandbox`: from an empty folder, with nothing else installed.
+
+use crate::support::{program, run};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, Command, Stdio};
+
+#[test]
+fn the_demo_holds_and_prints_every_phone() {
+    let ran = run(&["sandbox", "--script", "demo"]).ended(0);
+    for title in ["Alice's phone, WhatsApp", "Bob's phone, Messenger", "Carla's phone, Instagram"] {
+        assert!(ran.out.contains(title), "{ran:#?}");
+    }
+    assert!(ran.out.contains("◂ Bob: On Messenger, and I can hear you.   (answers 1)"), "{ran:#?}");
+    assert!(ran.out.contains("✓ Carla on Instagram reads Bob's long text"), "{ran:#?}");
+    assert!(ran.out.contains("checks hold.") && !ran.out.contains('✗'), "{ran:#?}");
+    assert!(!ran.out.contains('\u{1b}'), "no colours where no terminal is: {ran:#?}");
+    assert!(ran.err.is_empty(), "nothing goes wrong: {ran:#?}");
+}
+
+#[test]
+fn the_demo_for_programs_is_one_json_object() {
+    let played = run(&["sandbox", "--script", "demo", "--json"]).ended(0).json();
+    assert_eq!(played["holds"], true);
+    let phones = played["phones"].as_array().unwrap();
+    assert_eq!(phones.len(), 3);
+    for phone in phones {
+        assert!(!phone["screen"].as_array().unwrap().is_empty(), "{phone:#}");
+    }
+    for check in played["checks"].as_array().unwrap() {
+        assert_eq!(check["holds"], true, "{check:#}");
+    }
+    let carla = &phones[2];
+    assert_eq!(carla["platform"], "instagram");
+    for message in carla["screen"].as_array().unwrap() {
+        assert!(message["text"].as_str().is_none_or(|text| text.len() <= 1000), "{message:#}");
+    }
+}
+
+/// Types lines into a live sandbox and reads what it says.
+struct Live {
+    child: std::process::Child,
+    typed: ChildStdin,
+    said: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Live {
+    fn start(arguments: &[&str], temporary: &std::path::Path) -> Self {
+        let mut child = program(arguments)
+            .env("TMPDIR", temporary)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let typed = child.stdin.take().unwrap();
+        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, typed, said }
+    }
+
+    fn types(&mut self, line: &str) {
+        writeln!(self.typed, "{line}").unwrap();
+    }
+
+    /// The next line that holds this.
+    fn until(&mut self, wanted: &str) -> String {
+        let mut all = Vec::new();
+        for line in self.said.by_ref().map_while(Result::ok) {
+            if line.contains(wanted) {
+                return line;
+            }
+            all.push(line);
+        }
+        panic!("it never said {wanted}, but {all:#?}")
+    }
+
+    fn ended(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+fn people_speak_by_what_is_typed_and_ctrl_c_ends_it_with_nothing_left_behind() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut live = Live::start(&["sandbox"], temporary.path());
+    for place in ["amqp://", "interline.toml", "/webhooks/whatsapp", "sandbox-token-", "verify"] {
+        live.until(place);
+    }
+    live.until("quit");
+    live.types("alice Hello");
+    live.until("◂ Alice: Hello");
+    live.types("dave Hello");
+    live.types("bob /reply 1 Hi Alice");
+    let heard = live.until("◂ Bob: Hi Alice");
+    assert!(heard.contains("(answers 1)"), "{heard}");
+    let status =
+        Command::new("kill").args(["-INT", &live.child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    assert_eq!(live.ended(), Some(0));
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn for_programs_a_live_sandbox_says_where_everything_is_and_then_each_message() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut live = Live::start(&["sandbox", "--json", "--keep"], temporary.path());
+    let places: Value = serde_json::from_str(&live.until("broker")).unwrap();
+    assert!(places["broker"].as_str().unwrap().starts_with("amqp://"), "{places:#}");
+    let people = places["people"].as_array().unwrap();
+    assert!(people.iter().all(|person| person["api_url"].is_string()), "{places:#}");
+    let config = places["config"].as_str().unwrap().to_owned();
+    // Other commands can be given its config while it runs.
+    run(&["check", "--config", &config]).ended(0);
+    let dead = run(&["dead", "list", "--config", &config]);
+    live.types("carla Ciao");
+    let heard: Value = serde_json::from_str(&live.until("Carla: Ciao")).unwrap();
+    assert_eq!(heard["message"]["by_owner"], false);
+    live.types("quit");
+    assert_eq!(live.ended(), Some(0));
+    assert_eq!(dead.ended(0).out, "no dead letters\n");
+    assert!(std::path::Path::new(&config).is_file(), "--keep leaves it");
+}
