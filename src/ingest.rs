@@ -7,6 +7,7 @@
 use crate::clock::now_ms;
 use crate::dead::{DeadLetter, Reason, Stage};
 use crate::live::{Account, Live, LiveHandle};
+use crate::metrics::Metrics;
 use crate::wire::{TYPE_EVENT, traceparent};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -42,6 +43,8 @@ pub struct Ingest {
     pub live: LiveHandle,
     /// The current connection's publisher; nothing while the broker is away.
     pub publisher: watch::Receiver<Option<Publisher>>,
+    /// The daemon's numbers.
+    pub metrics: Metrics,
 }
 
 #[derive(Clone)]
@@ -99,8 +102,17 @@ async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let response = take(&shared, &bridge, &headers, body).await;
+    // A stranger's path is no label.
+    if response.status() != StatusCode::NOT_FOUND {
+        shared.ingest.metrics.webhook(&bridge, response.status().as_u16());
+    }
+    response
+}
+
+async fn take(shared: &Shared, bridge: &str, headers: &HeaderMap, body: Body) -> Response {
     let live = shared.ingest.live.get();
-    let accounts: Vec<_> = live.accounts_of(&bridge).cloned().collect();
+    let accounts: Vec<_> = live.accounts_of(bridge).cloned().collect();
     let Some(codec) = accounts.first().map(|account| account.bridge.clone()) else {
         return refuse(StatusCode::NOT_FOUND, "no account of this bridge is configured");
     };
@@ -130,10 +142,12 @@ async fn receive(
     let Some(publisher) = shared.ingest.publisher.borrow().clone() else {
         return unavailable("the broker is away");
     };
-    let messages = messages_of(&live, codec.as_ref(), &accounts, &signed_by, body);
+    let Outgoing { messages, dead } = outgoing(&live, codec.as_ref(), &accounts, &signed_by, body);
     match publish_all(&publisher, messages, live.config.ingest.confirm_timeout).await {
         Ok(count) => {
             debug!(bridge, count, "a webhook was taken");
+            dead.into_iter()
+                .for_each(|reason| shared.ingest.metrics.dead_letter(Stage::Ingest, reason));
             StatusCode::OK.into_response()
         }
         Err(error) => {
@@ -177,28 +191,39 @@ fn signers(
     if signers.is_empty() { Err(error) } else { Ok(signers) }
 }
 
+/// What follows from one webhook.
+#[derive(Default)]
+struct Outgoing {
+    messages: Vec<OutMessage>,
+    /// Why some of the messages are dead letters.
+    dead: Vec<Reason>,
+}
+
 /// The body's items for the events exchange; what cannot be one goes to the dead letters.
-fn messages_of(
+fn outgoing(
     live: &Live,
     codec: &dyn Bridge,
     accounts: &[Arc<Account>],
     signed_by: &[Arc<Account>],
     body: Bytes,
-) -> Vec<OutMessage> {
+) -> Outgoing {
     let prefix = &live.config.broker.prefix;
     let platform = codec.manifest().id.as_str();
+    let mut out = Outgoing::default();
     let split = std::panic::catch_unwind(AssertUnwindSafe(|| codec.split(&body)));
     let Split { items, unreadable } = match split {
         Ok(Ok(split)) => split,
         Ok(Err(error)) => {
-            return vec![dead(prefix, platform, Reason::Malformed, error.to_string(), body)];
+            out.bury(prefix, platform, Reason::Malformed, error.to_string(), body);
+            return out;
         }
         Err(_) => {
             let error = "the codec panicked; this is a bug in the bridge".to_owned();
-            return vec![dead(prefix, platform, Reason::CodecPanicked, error, body)];
+            out.bury(prefix, platform, Reason::CodecPanicked, error, body);
+            return out;
         }
     };
-    let mut messages = Vec::with_capacity(items.len());
+    out.messages.reserve(items.len());
     let mut foreign = 0_usize;
     for Item { account, body } in items {
         let ours = accounts.iter().any(|known| *known.of.account == *account);
@@ -208,10 +233,10 @@ fn messages_of(
             let error = format!(
                 "the item is for account {account}, but another account's app secret signed it"
             );
-            messages.push(dead(prefix, platform, Reason::WrongSecret, error, body.into()));
+            out.bury(prefix, platform, Reason::WrongSecret, error, body.into());
             continue;
         }
-        messages.push(event(prefix, platform, &account, body.into()));
+        out.messages.push(event(prefix, platform, &account, body.into()));
     }
     if foreign > 0 {
         warn!(
@@ -231,9 +256,16 @@ fn messages_of(
             disposition = "dead-letter",
             "items cannot be read"
         );
-        messages.push(dead(prefix, platform, Reason::UnreadableItem, first, body));
+        out.bury(prefix, platform, Reason::UnreadableItem, first, body);
     }
-    messages
+    out
+}
+
+impl Outgoing {
+    fn bury(&mut self, prefix: &str, platform: &str, reason: Reason, error: String, body: Bytes) {
+        self.messages.push(dead(prefix, platform, reason, error, body));
+        self.dead.push(reason);
+    }
 }
 
 /// One native item as it goes to the events exchange.

@@ -2,6 +2,7 @@
 //!
 //! Wiring and I/O only: what is decided is decided in the pure crates. `src/main.rs` is the program.
 
+mod admin;
 pub mod bridges;
 pub mod cli;
 mod clock;
@@ -12,8 +13,10 @@ pub mod dead;
 pub mod deliver;
 pub mod ingest;
 pub mod live;
+pub mod metrics;
 pub mod relay;
 pub mod sandbox;
+pub mod status;
 mod systemd;
 pub mod telemetry;
 pub mod wire;

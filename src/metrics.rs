@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Upper bounds in seconds, from a millisecond to ten minutes.
@@ -91,6 +92,7 @@ struct Inner {
     dispatches: Family<OfAccount, Counter>,
     sends: Family<Send, Counter>,
     dead: Family<Dead, Counter>,
+    dead_since_start: AtomicU64,
     lanes: Family<OfAccount, Gauge>,
     paused: Family<OfAccount, Gauge>,
     send_seconds: Histograms,
@@ -138,10 +140,7 @@ fn committed(registry: &mut Registry) -> Histogram {
 }
 
 fn of(account: &AccountRef) -> OfAccount {
-    OfAccount {
-        bridge: account.platform.as_str().to_owned(),
-        account: account.account.to_string(),
-    }
+    OfAccount { bridge: account.platform.as_str().to_owned(), account: account.account.to_string() }
 }
 
 impl Metrics {
@@ -155,11 +154,16 @@ impl Metrics {
             dispatches: plain(at, "dispatches", "Dispatches handed to an account's queue"),
             sends: plain(at, "sends", "Requests to a platform by what came of them"),
             dead: plain(at, "dead_letters", "Dead letters put down"),
+            dead_since_start: AtomicU64::new(0),
             lanes: plain(at, "lanes", "Lanes with something to send"),
             paused: plain(at, "account_paused", "1 while the account does not send"),
             send_seconds: timed(at, "send", "From a request's first byte to its answer"),
             lane_seconds: timed(at, "lane_wait", "From a dispatch's arrival to its end"),
-            lag_seconds: timed(at, "lag", "From the source platform's clock to the target's answer"),
+            lag_seconds: timed(
+                at,
+                "lag",
+                "From the source platform's clock to the target's answer",
+            ),
             commit_seconds: committed(at),
             connections: plain(at, "broker_connections", "Connections made to the broker"),
             connected: plain(at, "broker_connected", "1 while the broker is connected"),
@@ -205,6 +209,12 @@ impl Metrics {
     pub(crate) fn dead_letter(&self, stage: Stage, reason: Reason) {
         let label = Dead { stage: stage.as_str(), reason: reason.as_str() };
         self.0.dead.get_or_create(&label).inc();
+        self.0.dead_since_start.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All of them since the start.
+    pub(crate) fn dead_letters(&self) -> u64 {
+        self.0.dead_since_start.load(Ordering::Relaxed)
     }
 
     pub(crate) fn connected(&self) {

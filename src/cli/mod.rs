@@ -7,6 +7,7 @@ mod normalize;
 mod render;
 mod run;
 mod sandbox;
+mod status;
 mod topology;
 
 use crate::config::{Config, SecretSource};
@@ -50,6 +51,7 @@ enum Command {
     Render(render::Args),
     Topology(topology::Args),
     Conversations(conversations::Args),
+    Status(status::Args),
     Dead(dead::Args),
 }
 
@@ -102,6 +104,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Render(args) => render::run(&args),
         Command::Topology(args) => topology::run(&config, &args),
         Command::Conversations(args) => conversations::run(&config, &args),
+        Command::Status(args) => status::run(&config, &args),
         Command::Dead(args) => dead::run(&config, &args),
     }
 }

@@ -96,7 +96,7 @@ fn a_default_that_the_example_shows_is_the_default() {
             shown.relay,
             shown.deliver,
             shown.shutdown,
-            shown.log
+            shown.log,
         ),
         (
             &default.store,

@@ -24,7 +24,7 @@ pub use finding::{ConfigErrors, Finding, Position};
 pub use reload::{Changes, Section};
 pub use secret::{ReadEnv, Secret, SecretRef, SecretSource};
 pub use settings::{
-    Account, Broker, Config, Deliver, Egress, Ingest, Log, LogFormat, Order, Relay, Servers,
+    Account, Admin, Broker, Config, Deliver, Egress, Ingest, Log, LogFormat, Order, Relay, Servers,
     Shutdown, Stages, Store, StoreUrl, Uncertain,
 };
 

@@ -27,6 +27,8 @@ pub enum Section {
     Shutdown,
     /// `[log]`
     Log,
+    /// `[admin]`
+    Admin,
     /// `[[account]]`
     Accounts,
     /// `[[conversation]]`
@@ -47,6 +49,7 @@ impl Section {
             Self::Deliver => "[deliver]",
             Self::Shutdown => "[shutdown]",
             Self::Log => "[log]",
+            Self::Admin => "[admin]",
             Self::Accounts => "[[account]]",
             Self::Conversations => "[[conversation]]",
         }
@@ -60,7 +63,8 @@ impl Section {
             | Self::Store
             | Self::IngestListen
             | Self::Stages
-            | Self::Log => true,
+            | Self::Log
+            | Self::Admin => true,
             Self::Ingest
             | Self::Relay
             | Self::Deliver
@@ -114,6 +118,7 @@ impl Config {
             (Section::Deliver, old.deliver != new.deliver),
             (Section::Shutdown, old.shutdown != new.shutdown),
             (Section::Log, old.log != new.log),
+            (Section::Admin, old.admin != new.admin),
             (Section::Accounts, old.accounts != new.accounts),
             (Section::Conversations, old.conversations != new.conversations),
         ];

@@ -6,8 +6,8 @@ use super::location::is_loopback;
 use super::reader::TableReader;
 use super::secret::{Form, Place, Secret, SecretRef};
 use super::settings::{
-    Account, Broker, Config, Deliver, Ingest, Log, LogFormat, Relay, Servers, Shutdown, Stages,
-    Store, StoreUrl, Uncertain,
+    Account, Admin, Broker, Config, Deliver, Ingest, Log, LogFormat, Relay, Servers, Shutdown,
+    Stages, Store, StoreUrl, Uncertain,
 };
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -42,6 +42,10 @@ pub(super) fn read(root: &mut TableReader<'_, '_>, known_bridges: &[String]) -> 
             [("auto", LogFormat::Auto), ("human", LogFormat::Human), ("json", LogFormat::Json)];
         Log { format: table.choice("format", LogFormat::Auto, &words) }
     });
+    let admin = root.section("admin", |table| Admin {
+        listen: listen(table),
+        socket: table.text("socket").map(|found| table.report.resolve(found.value)),
+    });
     let accounts = accounts::read(root, known_bridges, stages, deliver.uncertain);
     let conversations = conversations::read(root, &accounts, known_bridges);
     let accounts = accounts.into_iter().filter_map(|found| found.value).collect();
@@ -55,6 +59,7 @@ pub(super) fn read(root: &mut TableReader<'_, '_>, known_bridges: &[String]) -> 
         deliver,
         shutdown,
         log,
+        admin,
         accounts,
         conversations,
     }
@@ -190,7 +195,7 @@ fn ingest(table: &mut TableReader<'_, '_>) -> Ingest {
     let default = Ingest::default();
     let sizes = MIB / 16..=interline_envelope::BODY_BYTES_MAX as u64;
     Ingest {
-        listen: listen(table, default.listen),
+        listen: listen(table).unwrap_or(default.listen),
         body_bytes_max: table.bytes("body_bytes_max", default.body_bytes_max, sizes),
         request_timeout: table.duration(
             "request_timeout",
@@ -210,19 +215,19 @@ fn ingest(table: &mut TableReader<'_, '_>) -> Ingest {
     }
 }
 
-fn listen(table: &mut TableReader<'_, '_>, default: SocketAddr) -> SocketAddr {
-    let Some(found) = table.text("listen") else { return default };
+fn listen(table: &mut TableReader<'_, '_>) -> Option<SocketAddr> {
+    let found = table.text("listen")?;
     let Ok(address) = found.value.parse::<SocketAddr>() else {
         let message = "this is no address to listen on; write IP:PORT, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
         table.report.mistake(&found.key, found.at, message);
-        return default;
+        return None;
     };
     if !is_loopback(&address.ip().to_string()) {
         let message = "it listens in plain HTTP to other machines; put a proxy that speaks TLS before it, \
                        and listen on 127.0.0.1 if the proxy runs here";
         table.report.warn(&found.key, found.at, message);
     }
-    address
+    Some(address)
 }
 
 fn stages(table: &mut TableReader<'_, '_>) -> Stages {
@@ -345,6 +350,7 @@ impl Config<SecretRef> {
             deliver: self.deliver,
             shutdown: self.shutdown,
             log: self.log,
+            admin: self.admin.clone(),
             accounts: self
                 .accounts
                 .iter()

@@ -34,11 +34,22 @@ pub struct Config<S = Secret> {
     pub shutdown: Shutdown,
     /// `[log]`
     pub log: Log,
+    /// `[admin]`
+    pub admin: Admin,
     /// `[[account]]`, in the order of the file; no two have the same bridge and id.
     pub accounts: Vec<Account<S>>,
     /// `[[conversation]]`, in the order of the file. Every participant's account stands in `accounts`, and every
     /// address in one conversation only.
     pub conversations: Vec<Conversation>,
+}
+
+/// How an operator looks into the running daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admin {
+    /// Where `/metrics`, `/live` and `/ready` are answered, in plain HTTP; absent: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// The Unix socket that `interline status` asks; absent: beside the store.
+    pub socket: Option<PathBuf>,
 }
 
 /// Where RabbitMQ is and how it is used.

@@ -7,9 +7,12 @@
 mod storage;
 mod supervisor;
 
+use crate::admin::StatusSocket;
 use crate::config::{Config, Servers};
 use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http, MEDIA_AT_ONCE};
 use crate::live::{Live, LiveHandle};
+use crate::metrics::Metrics;
+use crate::status::Overview;
 use crate::wire::Wire;
 use interline_broker::{BrokerUrls, ConnectConfig, Publisher, Topology};
 use interline_embedded_broker::EmbeddedBroker;
@@ -18,7 +21,7 @@ use interline_store::{Store, StoreError};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-pub use storage::{root_key, root_key_path};
+pub use storage::{root_key, root_key_path, status_socket_path};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -33,13 +36,15 @@ pub enum DaemonError {
     /// The store cannot be opened or fails for good.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The webhook server cannot listen.
+    /// A server cannot listen.
     #[error(
-        "cannot listen on {listen}; is another program there? Change [ingest] listen, or stop that program"
+        "cannot listen on {listen}; is another program there? Change {key}, or stop that program"
     )]
     Listen {
         /// Where.
         listen: SocketAddr,
+        /// The key of the config that says so.
+        key: &'static str,
         /// Why.
         #[source]
         source: std::io::Error,
@@ -76,12 +81,16 @@ pub struct Daemon {
     wire: Wire,
     answers: Answers,
     arrivals: Arrivals,
+    metrics: Metrics,
+    overview: Overview,
     publisher: watch::Sender<Option<Publisher>>,
     delivering: HashMap<AccountRef, Arc<Delivering>>,
     context: DeliverContext,
     embedded: Option<EmbeddedBroker>,
     listener: Option<TcpListener>,
     listen: Option<SocketAddr>,
+    admin: Option<TcpListener>,
+    status: Option<StatusSocket>,
     stop: CancellationToken,
     reloads: mpsc::Receiver<Config>,
 }
@@ -113,7 +122,8 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`] says what is missing.
     pub async fn open(config: Config) -> Result<(Self, Handle), DaemonError> {
-        let (store, root) = storage::open(&config)?;
+        let metrics = Metrics::new();
+        let (store, root) = storage::open(&config, &metrics)?;
         let store: Arc<dyn Store> = Arc::new(store);
         let deliver = config.deliver;
         let http = Http::new(deliver.connect_timeout, deliver.request_timeout)
@@ -126,17 +136,11 @@ impl Daemon {
             ),
             Servers::Nodes(_) => None,
         };
-        let (listener, listen) = match config.stages.ingest {
-            true => {
-                let listen = config.ingest.listen;
-                let bound = TcpListener::bind(listen)
-                    .await
-                    .map_err(|source| DaemonError::Listen { listen, source })?;
-                let listen = bound.local_addr().unwrap_or(listen);
-                (Some(bound), Some(listen))
-            }
-            false => (None, None),
-        };
+        let ingest = config.stages.ingest.then_some(config.ingest.listen);
+        let listener = bind(ingest, "[ingest] listen").await?;
+        let listen = listener.as_ref().and_then(|bound| bound.local_addr().ok());
+        let admin = bind(config.admin.listen, "[admin] listen").await?;
+        let status = status_socket(&config).await;
         let live = LiveHandle::new(Live::new(config)?);
         restore_bindings(&live.get(), store.as_ref()).await?;
         let publisher = watch::Sender::new(None);
@@ -150,10 +154,12 @@ impl Daemon {
             http,
             answers: answers.clone(),
             arrivals: arrivals.clone(),
+            metrics: metrics.clone(),
             publisher: publisher.subscribe(),
             media: Arc::new(Semaphore::new(MEDIA_AT_ONCE)),
             stop: stop.clone(),
         };
+        let overview = Overview::new(store.clone(), metrics.clone(), stop.clone());
         let handle = Handle { stop: stop.clone(), reloads: send_reload };
         let ids = IdKey::new(&root);
         let daemon = Self {
@@ -163,12 +169,16 @@ impl Daemon {
             wire,
             answers,
             arrivals,
+            metrics,
+            overview,
             publisher,
             delivering: HashMap::new(),
             context,
             embedded,
             listener,
             listen,
+            admin,
+            status,
             stop,
             reloads,
         };
@@ -183,6 +193,28 @@ impl Daemon {
     /// The embedded broker, if that is the one in use.
     pub const fn embedded(&self) -> Option<&EmbeddedBroker> {
         self.embedded.as_ref()
+    }
+}
+
+async fn bind(
+    listen: Option<SocketAddr>,
+    key: &'static str,
+) -> Result<Option<TcpListener>, DaemonError> {
+    let Some(listen) = listen else { return Ok(None) };
+    match TcpListener::bind(listen).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(source) => Err(DaemonError::Listen { listen, key, source }),
+    }
+}
+
+/// A daemon that cannot tell its status works all the same.
+async fn status_socket(config: &Config) -> Option<StatusSocket> {
+    match StatusSocket::bind(&status_socket_path(config)).await {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            warn!(%error, "`interline status` will not work: its socket cannot be made; see [admin] socket");
+            None
+        }
     }
 }
 

@@ -46,14 +46,24 @@ impl Daemon {
         let mut services = JoinSet::new();
         let ingest_stop = self.stop.child_token();
         if let Some(listener) = self.listener.take() {
-            let ingest = Ingest { live: self.live.clone(), publisher: self.publisher.subscribe() };
+            let ingest = Ingest {
+                live: self.live.clone(),
+                publisher: self.publisher.subscribe(),
+                metrics: self.metrics.clone(),
+            };
             services.spawn(ingest.run(listener, ingest_stop));
         }
         services.spawn(retain(self.store.clone(), self.stop.clone()));
         services.spawn(tell_when_stopping(self.stop.clone()));
         // Until the store is closed: a drain may take its time.
-        let mut watchdog = JoinSet::new();
-        watchdog.spawn(crate::systemd::watchdog(self.store.clone()));
+        let mut attendants = JoinSet::new();
+        attendants.spawn(crate::systemd::watchdog(self.store.clone()));
+        if let Some(listener) = self.admin.take() {
+            attendants.spawn(crate::admin::serve_http(listener, self.overview.clone()));
+        }
+        if let Some(socket) = self.status.take() {
+            attendants.spawn(socket.serve(self.overview.clone()));
+        }
         crate::systemd::ready();
         self.keep_connected().await?;
         let deadline = self.live.get().config.shutdown.deadline;
@@ -63,7 +73,7 @@ impl Daemon {
         {
             warn!("webhook requests were still open at the deadline");
         }
-        watchdog.shutdown().await;
+        attendants.shutdown().await;
         self.store.close().await?;
         if let Some(embedded) = &self.embedded {
             embedded.stop().await;
@@ -97,6 +107,7 @@ impl Daemon {
                     SessionEnd::Lost => {}
                 },
                 Err(error) => {
+                    self.overview.disconnected(error.to_string());
                     warn!(%error, "the broker cannot be reached; webhooks are answered 503 meanwhile")
                 }
             }
@@ -117,9 +128,13 @@ impl Daemon {
         let session_stop = self.stop.child_token();
         let mut tasks = JoinSet::new();
         match self.start(&live, &link, &session_stop, &mut tasks).await {
-            Ok(()) => info!("connected to the broker"),
+            Ok(()) => {
+                self.overview.connected();
+                info!("connected to the broker");
+            }
             Err(StartError::Store(error)) => return Err(error.into()),
             Err(StartError::Broker(error)) => {
+                self.overview.disconnected(error.to_string());
                 error!(%error, "the broker is there, but the stages cannot start on it; trying again");
                 close(link).await;
                 return Ok(SessionEnd::Lost);
@@ -131,6 +146,7 @@ impl Daemon {
                 biased;
                 () = self.stop.cancelled() => break SessionEnd::Stopped,
                 reason = link.lost() => {
+                    self.overview.disconnected(reason.to_string());
                     warn!(%reason, "the broker is gone; what was not acknowledged comes again");
                     break SessionEnd::Lost;
                 }
@@ -181,6 +197,7 @@ impl Daemon {
                 self.store.clone(),
                 self.wire.clone(),
                 self.live.clone(),
+                self.metrics.clone(),
                 stop.clone(),
             )
             .await?;
@@ -195,6 +212,7 @@ impl Daemon {
                     wire: self.wire.clone(),
                     answers: self.answers.clone(),
                     arrivals: self.arrivals.clone(),
+                    metrics: self.metrics.clone(),
                 };
                 let queue = interline_broker::topology::events_queue(
                     &config.broker.prefix,
@@ -226,6 +244,7 @@ impl Daemon {
         }
         let delivering = Delivering::new(self.context.clone(), of.clone());
         delivering.resume_held().await?;
+        self.overview.delivers(delivering.clone());
         self.delivering.insert(of.clone(), delivering.clone());
         Ok(delivering)
     }

@@ -6,20 +6,22 @@
 use super::answers::Answers;
 use super::arrivals::Arrivals;
 use super::attempt::Attempt;
+use super::bury::BuryError;
 use super::gate::{Gate, Pass, PauseReason};
 use super::http::{Http, TransportError};
 use super::job::{Job, Source, Ticket};
 use super::lane::{self, Lane};
+use super::observe::Seen;
 use super::recent::Recent;
 use crate::clock::now_ms;
 use crate::config::{Egress, Order};
-use crate::dead::{DeadLetter, Reason, Stage};
+use crate::dead::Reason;
 use crate::live::{Account, Live, LiveHandle};
-use crate::wire::{HEADER_REPLAYED, TYPE_DISPATCH, Wire};
+use crate::metrics::Metrics;
+use crate::wire::{HEADER_REPLAYED, Wire};
 use interline_bridge_api::{Failure, Outcome, Request};
 use interline_broker::{
-    Acker, Consumer, Delivery, HeaderValue, Link, LinkError, LostReason, PublishError, Publisher,
-    topology,
+    Acker, Consumer, Delivery, HeaderValue, Link, LinkError, LostReason, Publisher, topology,
 };
 use interline_envelope::{AccountRef, Address, Dispatch, DispatchId, LaneId, Redacted};
 use interline_relay::LanePolicy;
@@ -57,6 +59,8 @@ pub struct DeliverContext {
     pub answers: Answers,
     /// News of what reached people's devices.
     pub arrivals: Arrivals,
+    /// The daemon's numbers.
+    pub metrics: Metrics,
     /// The current connection's publisher, for dead letters and egress.
     pub publisher: watch::Receiver<Option<Publisher>>,
     /// Bounds media in memory, all accounts together.
@@ -77,22 +81,11 @@ pub(super) struct Settings {
     held_max_age: Duration,
 }
 
-/// Why a dead letter could not be put down.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum BuryError {
-    #[error("there is no connection to the broker")]
-    NoBroker,
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// One account's delivery.
 pub struct Delivering {
-    context: DeliverContext,
-    account: AccountRef,
-    gate: Arc<Gate>,
+    pub(super) context: DeliverContext,
+    pub(super) account: AccountRef,
+    pub(super) gate: Arc<Gate>,
     /// Bounds requests under way; of its own, so that a platform that hangs holds up no other.
     in_flight: Arc<Semaphore>,
     lanes: Mutex<HashMap<LaneId, Arc<Lane>>>,
@@ -100,6 +93,7 @@ pub struct Delivering {
     session: AtomicU64,
     session_changed: Notify,
     recent: Mutex<Recent>,
+    pub(super) seen: Mutex<Seen>,
     started_ms: i64,
 }
 
@@ -117,6 +111,7 @@ impl Delivering {
             session: AtomicU64::new(0),
             session_changed: Notify::new(),
             recent: Mutex::default(),
+            seen: Mutex::default(),
             started_ms: now_ms(),
         })
     }
@@ -273,7 +268,7 @@ impl Delivering {
         idle
     }
 
-    fn lock_lanes(&self) -> std::sync::MutexGuard<'_, HashMap<LaneId, Arc<Lane>>> {
+    pub(super) fn lock_lanes(&self) -> std::sync::MutexGuard<'_, HashMap<LaneId, Arc<Lane>>> {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -397,67 +392,6 @@ impl Delivering {
         }
     }
 
-    /// Publishes a dead letter, waits for the confirm, records the dispatch as dead.
-    pub(super) async fn bury(
-        &self,
-        job: &Job,
-        reason: Reason,
-        error: &str,
-    ) -> Result<(), BuryError> {
-        let dispatch = &job.dispatch;
-        warn!(dispatch_id = %dispatch.id, account_ref = %self.account, reason = reason.as_str(), error,
-            attempt = job.attempts, disposition = "dead-letter", "a dispatch is dead-lettered");
-        let id = dispatch.id.to_string();
-        let attempts = job.attempts.saturating_add(1);
-        self.publish_dead(
-            job.sealed.clone(),
-            id,
-            reason,
-            error,
-            attempts,
-            job.since_ms,
-            job.replayed,
-        )
-        .await?;
-        self.store()
-            .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Dead)
-            .await?;
-        Ok(())
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the story of a dead letter, told once")]
-    async fn publish_dead(
-        &self,
-        body: bytes::Bytes,
-        message_id: String,
-        reason: Reason,
-        error: &str,
-        attempts: u32,
-        first_ms: i64,
-        replayed: u32,
-    ) -> Result<(), BuryError> {
-        let publisher = self.context.publisher.borrow().clone().ok_or(BuryError::NoBroker)?;
-        let prefix = self.live().config.broker.prefix.clone();
-        let letter = DeadLetter {
-            reason,
-            stage: Stage::Deliver,
-            attempts,
-            error: error.to_owned(),
-            first_ms,
-            body,
-            message_id,
-            kind: TYPE_DISPATCH,
-            exchange: topology::dispatch_exchange(&prefix),
-            routing_key: topology::account_key(
-                self.account.platform.as_str(),
-                &self.account.account,
-            ),
-            replayed,
-        };
-        publisher.publish(letter.into_message(&prefix)).await?;
-        Ok(())
-    }
-
     /// The reason to give a dispatch up, if it waited for too long.
     pub(super) fn given_up(&self, job: &Job) -> Option<Reason> {
         let age_max = i64::try_from(self.settings().held_max_age.as_millis()).unwrap_or(i64::MAX);
@@ -521,7 +455,7 @@ impl Delivering {
         &self.context.wire
     }
 
-    pub(super) const fn account_ref(&self) -> &AccountRef {
+    pub(crate) const fn account_ref(&self) -> &AccountRef {
         &self.account
     }
 

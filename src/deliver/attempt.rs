@@ -18,7 +18,7 @@ use interline_store::{
     DispatchRow, DispatchState, Intent, NewCopy, NewDispatch, RequestOutcome, RequestPlan,
     RequestRow, RequestState, StoreError,
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
 /// How many graphemes of a message are kept for quotes.
@@ -181,7 +181,9 @@ impl Delivering {
             self.record_sent(dispatch, n, native_ids, last).await?;
             return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
         }
+        let started = Instant::now();
         let answer = self.transmit(&live, request).await;
+        self.observe_answer(&answer, started.elapsed());
         drop(place);
         self.record(of, n, request, now, last, answer, &pass).await
     }

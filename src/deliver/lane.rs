@@ -69,6 +69,11 @@ impl Lane {
         state.queue.is_empty() && !state.held
     }
 
+    /// True while the store holds rows of this lane.
+    pub(super) fn is_held(&self) -> bool {
+        self.lock().held
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, LaneState> {
         // Each critical section below leaves the queue whole at every point, so a poisoned lock is still sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -199,12 +204,14 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
         let step = under_pressure(lane, on, &mut job, blocked_since, attempt).await;
         match step {
             Step::Done => {
+                on.observe_end(&job);
                 on.note_finished(job.dispatch.id);
                 settle(lane, on, job).await;
                 return true;
             }
             Step::Dead { reason, error } => {
                 if bury(on, &job, reason, &error).await {
+                    on.observe_end(&job);
                     on.note_finished(job.dispatch.id);
                     settle(lane, on, job).await;
                     return true;
@@ -217,6 +224,7 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                 if let Some(reason) = on.given_up(&job)
                     && bury(on, &job, reason, "no attempt succeeded in time").await
                 {
+                    on.observe_end(&job);
                     on.note_finished(job.dispatch.id);
                     settle(lane, on, job).await;
                     return true;

@@ -7,10 +7,12 @@ mod account;
 mod answers;
 mod arrivals;
 mod attempt;
+mod bury;
 mod gate;
 mod http;
 mod job;
 mod lane;
+mod observe;
 mod plan;
 mod recent;
 

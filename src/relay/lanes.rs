@@ -8,6 +8,7 @@ use super::RelayError;
 use crate::clock::now_ms;
 use crate::dead::{DeadLetter, Reason, Stage};
 use crate::live::LiveHandle;
+use crate::metrics::Metrics;
 use crate::wire::{TYPE_DISPATCH, Wire, traceparent};
 use interline_broker::{
     Confirm, HeaderValue, OutMessage, Properties, PublishError, Publisher, topology,
@@ -55,6 +56,7 @@ pub struct Lanes {
     store: Arc<dyn Store>,
     wire: Wire,
     live: LiveHandle,
+    metrics: Metrics,
     /// Cancelled when the connection's session ends: whoever waits in a lane gives up, and its event comes again.
     stop: CancellationToken,
 }
@@ -79,6 +81,7 @@ impl Lanes {
         store: Arc<dyn Store>,
         wire: Wire,
         live: LiveHandle,
+        metrics: Metrics,
         stop: CancellationToken,
     ) -> Result<Self, interline_store::StoreError> {
         let mut state = State::default();
@@ -93,6 +96,7 @@ impl Lanes {
             store,
             wire,
             live,
+            metrics,
             stop,
         })
     }
@@ -148,6 +152,7 @@ impl Lanes {
         if let Some(confirm) = confirm {
             match confirm.await {
                 Ok(()) => {
+                    self.metrics.dispatched(&account);
                     self.forget(lane, seq);
                     return Ok(());
                 }
@@ -188,6 +193,7 @@ impl Lanes {
             } else {
                 match self.publisher.send(message.clone()).await?.await {
                     Ok(()) => {
+                        self.metrics.dispatched(account);
                         self.forget(lane, seq);
                         return Ok(());
                     }
@@ -277,6 +283,7 @@ impl Lanes {
             replayed: 0,
         };
         self.publisher.send(letter.into_message(&prefix)).await?.await?;
+        self.metrics.dead_letter(Stage::Relay, Reason::TooLarge);
         Ok(())
     }
 
@@ -325,7 +332,7 @@ impl Lanes {
             for row in rows {
                 let message = dispatch_message(&prefix, &row.account, row.dispatch, row.body, None);
                 match self.publisher.send(message).await?.await {
-                    Ok(()) => {}
+                    Ok(()) => self.metrics.dispatched(&row.account),
                     Err(error) if is_refusal(&error) => return Ok(()),
                     Err(error) => return Err(error.into()),
                 }

@@ -10,6 +10,7 @@ mod translate;
 
 use crate::dead::{DeadLetter, Reason, Stage};
 use crate::live::{Live, LiveHandle};
+use crate::metrics::{Disposition, Metrics};
 use crate::wire::{TYPE_ANSWER, TYPE_EVENT, Wire};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -17,7 +18,7 @@ use interline_bridge_api::Bridge;
 use interline_broker::{
     Acker, Consumer, Delivery, DeliveryTag, LostReason, PublishError, Publisher, topology,
 };
-use interline_envelope::IdKey;
+use interline_envelope::{Dispatch, IdKey};
 use interline_store::{Store, StoreError};
 pub use lanes::Lanes;
 pub(crate) use lanes::dispatch_message;
@@ -49,6 +50,8 @@ pub struct Relay {
     pub answers: crate::deliver::Answers,
     /// News of arrivals on its way to deliver.
     pub arrivals: crate::deliver::Arrivals,
+    /// The daemon's numbers.
+    pub metrics: Metrics,
 }
 
 /// Why the stage ended before it was told to.
@@ -186,6 +189,7 @@ impl Relay {
                 consequences;
             settlements = settled;
             self.remember(bindings).await;
+            self.metrics.event(bridge.manifest().id.as_str(), disposition(&dispatches, &dead));
             arrivals.into_iter().for_each(|arrival| self.arrivals.note(arrival));
             for dispatch in dispatches {
                 published.push(lanes.publish(dispatch).await?);
@@ -193,6 +197,7 @@ impl Relay {
             if let Some(letter) = dead_letter(&live, &delivery, dead) {
                 warn!(bridge = %bridge.manifest().id, disposition = "dead-letter", error = letter.error,
                     reason = letter.reason.as_str(), "an event is dead-lettered");
+                self.metrics.dead_letter(Stage::Relay, letter.reason);
                 let prefix = &live.config.broker.prefix;
                 confirms.push(publisher.send(letter.into_message(prefix)).await?);
             }
@@ -231,6 +236,16 @@ impl Relay {
                 warn!(%error, "a learned id of a participant cannot be remembered");
             }
         }
+    }
+}
+
+const fn disposition(dispatches: &[Dispatch], dead: &[(Reason, String)]) -> Disposition {
+    if !dead.is_empty() {
+        Disposition::DeadLetter
+    } else if dispatches.is_empty() {
+        Disposition::Absorbed
+    } else {
+        Disposition::Relayed
     }
 }
 

@@ -10,6 +10,7 @@ mod brokers;
 mod crashes;
 mod harness;
 mod ingest;
+mod operators;
 mod pairs;
 mod platforms;
 mod queues;

@@ -3,10 +3,11 @@
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bounds and retention.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// The most held rows, all lanes together.
     pub held_rows_max: u64,
@@ -18,6 +19,20 @@ pub struct Settings {
     pub copy_retention: Duration,
     /// How many operations may wait for the writer.
     pub queue_max: usize,
+    /// Told how long each group commit took, on the writer's thread.
+    pub on_commit: Arc<dyn Fn(Duration) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings")
+            .field("held_rows_max", &self.held_rows_max)
+            .field("parked_rows_max", &self.parked_rows_max)
+            .field("dispatch_retention", &self.dispatch_retention)
+            .field("copy_retention", &self.copy_retention)
+            .field("queue_max", &self.queue_max)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Settings {
@@ -28,6 +43,7 @@ impl Default for Settings {
             dispatch_retention: Duration::from_hours(8 * 24),
             copy_retention: Duration::from_hours(31 * 24),
             queue_max: 4096,
+            on_commit: Arc::new(|_| {}),
         }
     }
 }

@@ -49,7 +49,7 @@ impl SqliteStore {
         let db = Db {
             connection,
             keyed: Keyed::new(root),
-            settings: *settings,
+            settings: settings.clone(),
             run,
             days,
             new_days: Vec::new(),

@@ -6,6 +6,7 @@ use crate::{Settings, StoreError};
 use rusqlite::Connection;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
@@ -137,9 +138,11 @@ fn serve(mut db: Db, mut queue: mpsc::Receiver<Order>) {
                 Order::Close(tell) => closing = Some(tell),
             }
         }
+        let started = Instant::now();
         let committed =
             begun.and_then(|()| execute(&db, "COMMIT")).map_err(|error| error.to_string());
         if committed.is_ok() {
+            (db.settings.on_commit)(started.elapsed());
             db.new_days.clear();
         }
         if let Err(error) = &committed {
