@@ -126,7 +126,12 @@ impl Delivering {
             let state = begun.as_ref().and_then(|rows| rows.get(n)).map(|row| row.state.clone());
             let last = n + 1 == requests.len();
             let sent = match state {
-                Some(RequestState::Sent { .. } | RequestState::Rejected) => Sent::Yes,
+                Some(RequestState::Sent { native_ids }) => {
+                    // Where a marker settled it, its copies are not recorded yet, and replies look for them.
+                    self.record_sent(&of.dispatch, n, native_ids, last).await?;
+                    if last { Sent::Step(Step::Done) } else { Sent::Yes }
+                }
+                Some(RequestState::Rejected) => Sent::Yes,
                 Some(RequestState::Intended { at }) => {
                     self.resolve_uncertain(of, n, request, at, last).await?
                 }

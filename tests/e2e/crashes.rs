@@ -13,6 +13,7 @@ against_both_brokers! {
     g2_an_event_that_comes_five_times_has_one_effect => five_copies;
     g5_three_kills_in_mid_stream_lose_nothing_and_keep_the_order => three_kills;
     g5_a_kill_while_a_request_hangs_is_settled_by_its_marker => killed_while_hanging;
+    a_reaction_finds_the_message_that_a_marker_settled_before_it_came_again => settled_before_redelivery;
     a_stop_in_mid_stream_drains_and_the_next_start_goes_on => stopped_in_mid_stream;
 }
 
@@ -87,6 +88,36 @@ async fn killed_while_hanging(broker: Broker) {
     world.start();
     talk.ends_well(&mut world).await;
     assert!(world.log().contains("settled by its marker"), "{}", world.log());
+}
+
+async fn settled_before_redelivery(broker: Broker) {
+    let (a, b) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let conversations = vec![("ab".to_owned(), vec![a.clone(), b.clone()])];
+    let mut world = World::new(&broker.uri(), conversations).await;
+    world.deliver = "settle_timeout = \"100s\"\nrequest_timeout = \"100s\"".to_owned();
+    let order = strike(&world, &b, Fault::TakeThenHang, 0);
+    world.start();
+    let own = world.phone(&a).say("said 0").unwrap();
+    until_struck(&world, &[&order]).await;
+    world.kill();
+    // A daemon that delivers nothing hears the echo; the dispatch comes again only to the next one.
+    world.extra = "[stages]\ndeliver = false".to_owned();
+    world.start();
+    world.until_log("relay started", 4).await;
+    world.platforms.idle().await;
+    assert_eq!(world.stop().await, Some(0));
+    world.extra.clear();
+    world.start();
+    world.phone(&a).say("said 1").unwrap();
+    world.until_texts(&b, &texts("said", 2)).await;
+    let heard = world.phone(&b).received().swap_remove(0);
+    world.phone(&b).react(&heard.native_id, "❤").unwrap();
+    let stands = |view: &[interline_sandbox::Seen]| {
+        view.iter().any(|seen| seen.native_id == own && seen.reaction.as_deref() == Some("❤"))
+    };
+    world.until(&a, "the reaction stands on what was settled", stands).await;
+    assert_eq!(world.stop().await, Some(0));
+    world.until_texts(&b, &texts("said", 2)).await;
 }
 
 async fn stopped_in_mid_stream(broker: Broker) {

@@ -16,4 +16,5 @@ mod platforms;
 mod queues;
 mod recorder;
 mod service;
+mod show;
 mod talk;

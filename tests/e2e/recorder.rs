@@ -15,6 +15,8 @@ pub(crate) const SENT_AGAIN: &str = "a request of unknown fate is sent again";
 #[derive(Default)]
 pub(crate) struct Recorder {
     kills: usize,
+    /// Requests that the platforms were working on when the daemon was killed.
+    open: u64,
     /// The order numbers of what each phone showed last at a kill.
     last_at_kills: BTreeSet<u64>,
 }
@@ -44,6 +46,8 @@ impl Recorder {
     /// Kills the daemon, and notes what every phone shows last.
     pub(crate) async fn kill(&mut self, world: &mut World) {
         self.kills += 1;
+        self.open +=
+            world.platforms.all().iter().map(|platform| platform.counts().in_flight).sum::<u64>();
         world.kill();
         for platform in world.platforms.all() {
             let quiet = platform.wait_for_counts(|counts| counts.in_flight == 0);
@@ -57,6 +61,10 @@ impl Recorder {
 
     pub(crate) fn kills(&self) -> usize {
         self.kills
+    }
+
+    pub(crate) fn open(&self) -> u64 {
+        self.open
     }
 
     /// Compares what one phone received with what it should have. `tokens` takes a message apart into what is wanted:
@@ -80,6 +88,7 @@ impl Recorder {
             {
                 count.doubled += 1;
                 count.unexplained += usize::from(!self.last_at_kills.contains(&first.order));
+                before = Some((seen, these));
                 continue;
             }
             for token in &these {
