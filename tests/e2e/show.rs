@@ -230,7 +230,12 @@ fn tokens(seen: &Seen) -> Vec<String> {
             // The lines before tell what a reply is about.
             None => words(text.rsplit("\n\n").next().unwrap_or_default()),
         },
-        other => panic!("nobody sent {other:?}"),
+        Content::Contacts(_)
+        | Content::Choices { .. }
+        | Content::Heart
+        | Content::PlatformSticker(_)
+        | Content::Template(_)
+        | Content::Unsupported(_) => panic!("nobody sent {:?}", seen.content),
     }
 }
 
