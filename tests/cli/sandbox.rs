@@ -3,7 +3,13 @@
 use crate::support::{program, run};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// Generous: it is no measure of speed.
+const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
 fn the_demo_holds_and_prints_every_phone() {
@@ -39,22 +45,27 @@ fn the_demo_for_programs_is_one_json_object() {
 
 /// Types lines into a live sandbox and reads what it says.
 struct Live {
-    child: std::process::Child,
+    child: Child,
     typed: ChildStdin,
-    said: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    said: Receiver<String>,
 }
 
 impl Live {
-    fn start(arguments: &[&str], temporary: &std::path::Path) -> Self {
+    fn start(arguments: &[&str], temporary: &Path) -> Self {
         let mut child = program(arguments)
             .env("TMPDIR", temporary)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let typed = child.stdin.take().unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (say, said) = channel();
+        // A thread, so that waiting for a line has a limit. It ends with the sandbox.
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).map_while(|line| say.send(line).ok()).for_each(drop);
+        });
         Self { child, typed, said }
     }
 
@@ -62,20 +73,34 @@ impl Live {
         writeln!(self.typed, "{line}").unwrap();
     }
 
-    /// The next line that holds this.
-    fn until(&mut self, wanted: &str) -> String {
+    /// The next line that holds all of these.
+    fn until(&mut self, wanted: &[&str]) -> String {
         let mut all = Vec::new();
-        for line in self.said.by_ref().map_while(Result::ok) {
-            if line.contains(wanted) {
+        while let Ok(line) = self.said.recv_timeout(LIMIT) {
+            if wanted.iter().all(|wanted| line.contains(wanted)) {
                 return line;
             }
             all.push(line);
         }
-        panic!("it never said {wanted}, but {all:#?}")
+        panic!("it never said {wanted:?}, but {all:#?}")
     }
 
-    fn ended(mut self) -> Option<i32> {
+    fn ended(&mut self) -> Option<i32> {
+        // The output ends with the program.
+        let last = loop {
+            if let Err(end) = self.said.recv_timeout(LIMIT) {
+                break end;
+            }
+        };
+        assert_eq!(last, RecvTimeoutError::Disconnected, "it does not end");
         self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 
@@ -84,15 +109,14 @@ fn people_speak_by_what_is_typed_and_ctrl_c_ends_it_with_nothing_left_behind() {
     let temporary = tempfile::tempdir().unwrap();
     let mut live = Live::start(&["sandbox"], temporary.path());
     for place in ["amqp://", "interline.toml", "/webhooks/whatsapp", "sandbox-token-", "verify"] {
-        live.until(place);
+        live.until(&[place]);
     }
-    live.until("quit");
+    live.until(&["quit"]);
     live.types("alice Hello");
-    live.until("◂ Alice: Hello");
+    live.until(&["Bob", "1 ◂ Alice: Hello"]);
     live.types("dave Hello");
     live.types("bob /reply 1 Hi Alice");
-    let heard = live.until("◂ Bob: Hi Alice");
-    assert!(heard.contains("(answers 1)"), "{heard}");
+    live.until(&["Alice", "2 ◂ Bob: Hi Alice   (answers 1)"]);
     let status =
         Command::new("kill").args(["-INT", &live.child.id().to_string()]).status().unwrap();
     assert!(status.success());
@@ -104,7 +128,7 @@ fn people_speak_by_what_is_typed_and_ctrl_c_ends_it_with_nothing_left_behind() {
 fn for_programs_a_live_sandbox_says_where_everything_is_and_then_each_message() {
     let temporary = tempfile::tempdir().unwrap();
     let mut live = Live::start(&["sandbox", "--json", "--keep"], temporary.path());
-    let places: Value = serde_json::from_str(&live.until("broker")).unwrap();
+    let places: Value = serde_json::from_str(&live.until(&["broker"])).unwrap();
     assert!(places["broker"].as_str().unwrap().starts_with("amqp://"), "{places:#}");
     let people = places["people"].as_array().unwrap();
     assert!(people.iter().all(|person| person["api_url"].is_string()), "{places:#}");
@@ -113,10 +137,10 @@ fn for_programs_a_live_sandbox_says_where_everything_is_and_then_each_message() 
     run(&["check", "--config", &config]).ended(0);
     let dead = run(&["dead", "list", "--config", &config]);
     live.types("carla Ciao");
-    let heard: Value = serde_json::from_str(&live.until("Carla: Ciao")).unwrap();
+    let heard: Value = serde_json::from_str(&live.until(&["Carla: Ciao"])).unwrap();
     assert_eq!(heard["message"]["by_owner"], false);
     live.types("quit");
     assert_eq!(live.ended(), Some(0));
     assert_eq!(dead.ended(0).out, "no dead letters\n");
-    assert!(std::path::Path::new(&config).is_file(), "--keep leaves it");
+    assert!(Path::new(&config).is_file(), "--keep leaves it");
 }
