@@ -19,6 +19,7 @@ pub(super) struct Args {}
 pub(super) fn run(path: &Path, verbose: u8) -> Outcome {
     let config = super::load(path)?;
     crate::telemetry::init(verbose, config.log.format);
+    crate::telemetry::log_panics();
     super::runtime()?.block_on(async {
         let (daemon, handle) = Daemon::open(config).await.map_err(failure)?;
         // Before the daemon says that it is ready: from then on a SIGHUP must not end it.

@@ -192,9 +192,14 @@ fn absorb(bridge: &dyn Bridge, envelope: &Envelope, why: Absorbed, out: &mut Con
         | Absorbed::System
         | Absorbed::Handover
         | Absorbed::Account => why.is_loss() && carries_words(envelope),
-        Absorbed::Unsupported => envelope.from.is_some(),
+        Absorbed::Unsupported => !envelope.history,
     };
-    if lost {
+    if lost && envelope.from.is_none() && !envelope.echo {
+        // Somebody may have said something, and nobody can tell who: an operator can look at the bytes.
+        let error =
+            "the item is not known to this version, or names nobody; its body has all of it";
+        out.dead.push((Reason::UnreadableItem, error.to_owned()));
+    } else if lost {
         out.dead.push((
             Reason::NotBridged,
             format!("{}: this kind of event is not bridged", why.as_str()),

@@ -262,6 +262,32 @@ async fn g6_what_a_stranger_says_is_dead_lettered_and_nobody_hears_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_an_item_that_cannot_be_read_or_names_nobody_is_dead_lettered_and_its_neighbours_flow() {
+    let broker = Broker::mock().await.unwrap();
+    let (mut world, a, b) = one_pair(&broker.uri()).await;
+    world.start();
+    let mut nobody = item(&a, "wamid.nobody", "who says this?");
+    nobody.as_object_mut().unwrap().remove("from");
+    let mut change = change(&a, vec![json!("no item"), nobody, item(&a, "wamid.0", "said 0")]);
+    change["value"]["contacts"] = json!([]);
+    world.post_until_taken(&body(vec![change]), WHATSAPP).await;
+    let entry = json!({"id": MESSENGER, "time": 1, "messaging": [
+        {"recipient": {"id": MESSENGER}, "timestamp": 1, "message": {"mid": "m_nobody", "text": "who says this?"}},
+    ]});
+    let queues = Queues::connect(&broker.uri()).await;
+    let page = json!({"object": "page", "entry": [entry]}).to_string();
+    queues.publish_event("messenger", MESSENGER, page).await;
+    let letters = queues.until_dead(3).await;
+    assert_eq!(reasons(&letters), ["unreadable-item"; 3], "{letters:#?}");
+    let bodies: Vec<_> =
+        letters.iter().map(|letter| String::from_utf8_lossy(&letter.body)).collect();
+    for said in ["no item", "wamid.nobody", "m_nobody"] {
+        assert!(bodies.iter().any(|body| body.contains(said)), "{said} is in none of {bodies:?}");
+    }
+    world.until_texts(&b, &texts("said", 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_without_a_webhook_are_relayed_from_the_queue() {
     let broker = Broker::mock().await.unwrap();
     let (mut world, a, b) = one_pair(&broker.uri()).await;

@@ -7,12 +7,14 @@
 )]
 
 mod brokers;
+mod canaries;
 mod crashes;
 mod harness;
 mod ingest;
 mod operators;
 mod pairs;
 mod platforms;
+mod privacy;
 mod queues;
 mod recorder;
 mod service;

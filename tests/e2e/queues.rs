@@ -20,6 +20,8 @@ pub(crate) struct Dead {
     pub(crate) stage: String,
     pub(crate) error: String,
     pub(crate) body: Bytes,
+    /// All headers, as text.
+    pub(crate) headers: String,
 }
 
 /// A connection of the test's own.
@@ -43,13 +45,45 @@ impl Queues {
         account: &str,
         body: impl Into<Bytes>,
     ) {
+        self.publish(topology::events_exchange(PREFIX), platform, account, body.into()).await;
+    }
+
+    /// The same for an account's dispatch queue, where only the daemon should publish.
+    pub(crate) async fn publish_dispatch(
+        &self,
+        platform: &str,
+        account: &str,
+        body: impl Into<Bytes>,
+    ) {
+        self.publish(topology::dispatch_exchange(PREFIX), platform, account, body.into()).await;
+    }
+
+    async fn publish(&self, exchange: String, platform: &str, account: &str, body: Bytes) {
         let message = OutMessage {
-            exchange: topology::events_exchange(PREFIX),
+            exchange,
             routing_key: topology::account_key(platform, account),
             properties: Properties::default(),
-            body: body.into(),
+            body,
         };
         self.publisher.publish(message).await.unwrap();
+    }
+
+    /// Waits until so many dispatches wait for an account.
+    pub(crate) async fn until_dispatched(&self, platform: &str, account: &str, count: u32) {
+        let queue = topology::dispatch_queue(PREFIX, platform, account);
+        let wait = async {
+            while self.link.depth(&queue).await.is_ok_and(|depth| depth.messages < count) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, wait).await.unwrap();
+    }
+
+    /// The dispatches that wait for an account, each with its headers. The daemon must not consume meanwhile.
+    pub(crate) async fn dispatched(&self, platform: &str, account: &str) -> Vec<Vec<u8>> {
+        let queue = topology::dispatch_queue(PREFIX, platform, account);
+        let waiting = self.link.peek(&queue, LETTERS_MAX).await.unwrap();
+        waiting.iter().map(|one| [shown(one).as_bytes(), &one.body].concat()).collect()
     }
 
     /// Waits until the daemon has declared a platform's events queue.
@@ -99,7 +133,19 @@ fn dead(letter: &Delivery) -> Dead {
         stage: header("interline-stage"),
         error: header("interline-error"),
         body: letter.body.clone(),
+        headers: shown(letter),
     }
+}
+
+/// Every header and id of a message, in clear: `Debug` shows none of them.
+fn shown(letter: &Delivery) -> String {
+    let texts = letter.properties.headers.iter().map(|(name, value)| {
+        let text = value.as_text().map(str::to_owned);
+        let text = text.or_else(|| value.as_int().map(|number| number.to_string()));
+        format!("{name}={}\n", text.expect("a header is text or a number"))
+    });
+    let ids = [&letter.properties.message_id, &letter.properties.correlation_id];
+    texts.chain(ids.into_iter().flatten().cloned()).collect()
 }
 
 /// The reasons alone, for comparisons.
