@@ -31,6 +31,8 @@ pub const HEADER_TYPE: &str = "interline-type";
 
 /// The longest error text in a header, in bytes.
 const ERROR_BYTES_MAX: usize = 512;
+/// AMQP's bound for a routing key, in bytes.
+const SHORT_STRING_BYTES_MAX: usize = 255;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $word:literal),+ $(,)?) => {
@@ -180,11 +182,15 @@ impl DeadLetter {
     /// The message for the dead-letter exchange.
     pub fn into_message(self, prefix: &str) -> OutMessage {
         let mut error = self.error;
-        let mut end = error.len().min(ERROR_BYTES_MAX);
-        while !error.is_char_boundary(end) {
-            end -= 1;
+        let mut body = self.body;
+        if body.len() > interline_broker::BODY_BYTES_MAX {
+            // The broker would not take it, and the event would come again for ever.
+            error = format!("its body of {} bytes is too large to be kept: {error}", body.len());
+            body = Bytes::new();
         }
-        error.truncate(end);
+        cut(&mut error, ERROR_BYTES_MAX);
+        let mut routing_key = format!("{}.{}", self.stage.as_str(), self.routing_key);
+        cut(&mut routing_key, SHORT_STRING_BYTES_MAX);
         let text = |value: &str| HeaderValue::Text(value.to_owned());
         let headers = BTreeMap::from([
             (HEADER_REASON.to_owned(), text(self.reason.as_str())),
@@ -200,8 +206,8 @@ impl DeadLetter {
         ]);
         OutMessage {
             exchange: topology::dead_exchange(prefix),
-            routing_key: format!("{}.{}", self.stage.as_str(), self.routing_key),
-            body: self.body,
+            routing_key,
+            body,
             properties: Properties {
                 message_id: Some(self.message_id),
                 kind: Some(TYPE_DEAD.to_owned()),
@@ -209,5 +215,55 @@ impl DeadLetter {
                 ..Properties::default()
             },
         }
+    }
+}
+
+/// Cuts a text to at most `bytes_max`, between two characters.
+fn cut(text: &mut String, bytes_max: usize) {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter(body: Bytes, routing_key: &str, error: &str) -> OutMessage {
+        let letter = DeadLetter {
+            reason: Reason::TooLarge,
+            stage: Stage::Relay,
+            attempts: 1,
+            error: error.to_owned(),
+            first_ms: 1,
+            body,
+            message_id: "m".to_owned(),
+            kind: crate::wire::TYPE_EVENT,
+            exchange: "interline.events".to_owned(),
+            routing_key: routing_key.to_owned(),
+            replayed: 0,
+        };
+        letter.into_message("interline")
+    }
+
+    #[test]
+    fn g10_whatever_died_its_letter_is_within_what_the_broker_takes() {
+        let body = Bytes::from(vec![b' '; interline_broker::BODY_BYTES_MAX + 1]);
+        let large = letter(body, &"k".repeat(255), &"\u{1F600}".repeat(400));
+        assert!(large.body.is_empty());
+        assert!(large.routing_key.starts_with("relay.k") && large.routing_key.len() == 255);
+        let error = large.properties.headers.get(HEADER_ERROR).and_then(HeaderValue::as_text);
+        let error = error.unwrap();
+        assert!(error.starts_with("its body of 16777217 bytes") && error.len() <= 512, "{error}");
+    }
+
+    #[test]
+    fn a_letter_keeps_the_body_and_the_key_that_a_replay_goes_by() {
+        let kept = letter(Bytes::from_static(b"x"), "whatsapp.1", "why");
+        assert_eq!((&kept.body[..], kept.routing_key.as_str()), (&b"x"[..], "relay.whatsapp.1"));
+        let key = kept.properties.headers.get(HEADER_ROUTING_KEY);
+        assert_eq!(key.and_then(HeaderValue::as_text), Some("whatsapp.1"));
     }
 }

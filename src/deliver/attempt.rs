@@ -11,6 +11,7 @@ use crate::clock::now_ms;
 use crate::config::Uncertain;
 use crate::dead::Reason;
 use crate::live::Live;
+use futures_util::FutureExt;
 use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVerdict, Scope};
 use interline_envelope::{Dispatch, Redacted};
 use interline_relay::excerpt;
@@ -18,6 +19,7 @@ use interline_store::{
     DispatchRow, DispatchState, Intent, NewCopy, NewDispatch, RequestOutcome, RequestPlan,
     RequestRow, RequestState, StoreError,
 };
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 use tracing::{debug, error, info, warn};
 
@@ -58,9 +60,14 @@ pub(super) struct Attempt {
 impl Delivering {
     /// Tries to deliver a dispatch. Not cancel-safe.
     pub(super) async fn attempt(&self, of: Attempt) -> Step {
-        match self.try_attempt(&of).await {
-            Ok(step) => step,
-            Err(error) => {
+        // A lane whose task died would hold its conversation for ever: a bug costs the one dispatch (G10).
+        match AssertUnwindSafe(self.try_attempt(&of)).catch_unwind().await {
+            Err(_) => Step::Dead {
+                reason: Reason::CodecPanicked,
+                error: "delivering it panicked; this is a bug".to_owned(),
+            },
+            Ok(Ok(step)) => step,
+            Ok(Err(error)) => {
                 error!(%error, dispatch_id = %of.dispatch.id, "the store failed; the dispatch will be retried");
                 Step::Again { after: self.backoff(&of) }
             }
@@ -106,10 +113,10 @@ impl Delivering {
             },
         };
         if requests.is_empty() {
+            self.store().record_copies(self.origin_copy(dispatch)).await?;
             self.store()
                 .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Done)
                 .await?;
-            self.store().record_copies(self.origin_copy(dispatch)).await?;
             return Ok(Step::Done);
         }
         self.send_all(of, &requests, begun).await
@@ -131,7 +138,11 @@ impl Delivering {
                     self.record_sent(&of.dispatch, n, native_ids, last).await?;
                     if last { Sent::Step(Step::Done) } else { Sent::Yes }
                 }
-                Some(RequestState::Rejected) => Sent::Yes,
+                Some(RequestState::Rejected) => Sent::Step(Step::Dead {
+                    reason: Reason::Permanent,
+                    error: "the platform refused it before; its dead letter was not put down then"
+                        .to_owned(),
+                }),
                 Some(RequestState::Intended { at }) => {
                     self.resolve_uncertain(of, n, request, at, last).await?
                 }
@@ -148,7 +159,7 @@ impl Delivering {
                 return Ok(step);
             }
         }
-        // Every request was sent by an earlier attempt that could not finish the record.
+        // The outcome of the last request finished the record; this says the same once more.
         let dispatch = &*of.dispatch;
         self.store()
             .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Done)

@@ -12,7 +12,7 @@ use super::attempt::Step;
 use super::job::{Job, Source};
 use crate::dead::Reason;
 use interline_envelope::{DispatchId, LaneId};
-use interline_store::{HeldBody, HeldRow, HeldStage};
+use interline_store::{HeldBody, HeldRow, HeldStage, StoreError};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -210,13 +210,18 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                 return true;
             }
             Step::Dead { reason, error } => {
-                if bury(on, &job, reason, &error).await {
-                    on.observe_end(&job);
-                    on.note_finished(job.dispatch.id);
-                    settle(lane, on, job).await;
-                    return true;
+                // The verdict stands: what is tried again is the dead letter, not the dispatch.
+                while !bury(on, &job, reason, &error).await {
+                    let again = on.sleep(UPSTREAM_RETRY);
+                    under_pressure(lane, on, &mut job, blocked_since, again).await;
+                    if on.is_stopping() || !on.is_current(&job) {
+                        return false;
+                    }
                 }
-                under_pressure(lane, on, &mut job, blocked_since, on.sleep(UPSTREAM_RETRY)).await;
+                on.observe_end(&job);
+                on.note_finished(job.dispatch.id);
+                settle(lane, on, job).await;
+                return true;
             }
             Step::Again { after } => {
                 blocked_since.get_or_insert_with(Instant::now);
@@ -252,7 +257,9 @@ async fn under_pressure<T>(
             // The store is full or failing: what is unacknowledged stays with the broker, and is tried again later.
             deadline = Instant::now() + UPSTREAM_RETRY;
         }
-        let waits = matches!(job.source, Source::Queue(_)) || deadline > Instant::now();
+        // A stale delivery is not held, so its deadline must not wake the lane again and again.
+        let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
+        let waits = in_queue || deadline > Instant::now();
         tokio::select! {
             result = &mut work => return result,
             () = lane.wake.notified() => {}
@@ -298,6 +305,10 @@ async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> bool {
         }
     }
     let count = bodies.len();
+    if let Err(error) = reopen_replayed(on, head.then_some(&*job).into_iter().chain(&taken)).await {
+        error!(%error, "a blocked lane cannot be moved to the store; its deliveries stay with the broker");
+        return false;
+    }
     match on.store().hold(HeldStage::Deliver, lane.id, on.account_ref(), bodies).await {
         Ok(seqs) => {
             {
@@ -321,6 +332,18 @@ async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> bool {
             false
         }
     }
+}
+
+/// A held row does not say that an operator replayed it: its dispatch is opened again before it is held, or the row
+/// would be taken for one that is dead already.
+async fn reopen_replayed(
+    on: &Delivering,
+    jobs: impl Iterator<Item = &Job>,
+) -> Result<(), StoreError> {
+    for job in jobs.filter(|job| job.replayed > 0) {
+        on.store().reopen(job.dispatch.id, job.dispatch.envelope.time).await?;
+    }
+    Ok(())
 }
 
 fn held_body(job: &Job) -> HeldBody {

@@ -13,6 +13,7 @@ use crate::live::{Live, LiveHandle};
 use crate::metrics::{Disposition, Metrics};
 use crate::wire::{TYPE_ANSWER, TYPE_EVENT, Wire};
 use futures_util::StreamExt;
+use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
 use interline_bridge_api::Bridge;
 use interline_broker::{
@@ -206,9 +207,8 @@ impl Relay {
         let lanes = lanes.clone();
         Ok(async move {
             let result = async {
-                for one in published {
-                    lanes.confirmed(one).await?;
-                }
+                // All at once: a refusal in one lane must be known to it while another lane waits.
+                try_join_all(published.into_iter().map(|one| lanes.confirmed(one))).await?;
                 for confirm in confirms {
                     confirm.await?;
                 }

@@ -17,6 +17,7 @@ mod platforms;
 mod privacy;
 mod queues;
 mod recorder;
+mod review;
 mod service;
 mod show;
 mod talk;
