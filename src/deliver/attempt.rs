@@ -136,7 +136,13 @@ impl Delivering {
                 Some(RequestState::Sent { native_ids }) => {
                     // Where a marker settled it, its copies are not recorded yet, and replies look for them.
                     self.record_sent(&of.dispatch, n, native_ids, last).await?;
-                    if last { Sent::Step(Step::Done) } else { Sent::Yes }
+                    if last {
+                        // Its own outcome would have finished the dispatch.
+                        info!(dispatch_id = %of.dispatch.id, "a request of unknown fate was settled by its marker");
+                        Sent::Step(Step::Done)
+                    } else {
+                        Sent::Yes
+                    }
                 }
                 Some(RequestState::Rejected) => Sent::Step(Step::Dead {
                     reason: Reason::Permanent,
