@@ -15,6 +15,7 @@ against_both_brokers! {
     a_restarted_broker_in_mid_stream_loses_and_doubles_nothing => restarted_in_mid_stream;
     a_broker_that_is_away_at_the_start_is_waited_for => away_at_the_start;
     a_dead_first_url_does_not_matter => first_url_dead;
+    a_broker_that_hangs_is_given_up_and_found_again => hangs;
     an_alarm_that_blocks_publishing_is_sat_out => blocked;
 }
 
@@ -86,6 +87,20 @@ async fn blocked(broker: Broker) {
         counts(&world, platform.kind(), |counts| counts.retries >= retries).await;
     }
     broker.alarm(false);
+    talk.ends_well(&mut world).await;
+}
+
+async fn hangs(broker: Broker) {
+    let mut talk = Talk::new();
+    let mut world = talk.world(&broker.uri()).await;
+    world.broker_lines = "heartbeat = \"1s\"\nconnect_timeout = \"1s\"".to_owned();
+    world.start();
+    talk.say(&world, 5);
+    talk.flows(&world, 2).await;
+    broker.hang(true);
+    talk.say(&world, 5);
+    world.until_log("the broker is gone", 1).await;
+    broker.hang(false);
     talk.ends_well(&mut world).await;
 }
 
@@ -197,4 +212,47 @@ async fn a_refusing_target_is_held_and_drained_in_order_while_others_flow() {
     world.until_texts(&b, &wanted).await;
     assert_eq!(world.stop().await, Some(0));
     world.until_texts(&b, &wanted).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_confirm_that_is_lost_with_its_connection_doubles_nothing() {
+    let broker = mock().await;
+    let mut talk = Talk::new();
+    let mut world = talk.world(&broker.uri()).await;
+    world.start();
+    for stored in [1, 2, 3, 5, 8] {
+        let cuts = broker.snapshot().accepted;
+        talk.say(&world, 4);
+        broker.faults().cut_after_stored(stored);
+        broker.wait_until(|now| now.accepted > cuts && now.connections > 0, LIMIT).await.unwrap();
+    }
+    talk.ends_well(&mut world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_that_come_again_unasked_have_no_second_effect() {
+    let broker = mock().await;
+    let mut talk = Talk::new();
+    let mut world = talk.world(&broker.uri()).await;
+    world.start();
+    for round in 0..5 {
+        talk.say(&world, 6);
+        talk.flows(&world, round * 6 + 2).await;
+        broker.faults().redeliver_unacked();
+    }
+    talk.ends_well(&mut world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn channels_that_the_broker_closes_in_mid_stream_lose_and_double_nothing() {
+    let broker = mock().await;
+    let mut talk = Talk::new();
+    let mut world = talk.world(&broker.uri()).await;
+    world.start();
+    for (round, code) in [406, 404, 403].into_iter().enumerate() {
+        talk.say(&world, 6);
+        talk.flows(&world, round * 6 + 2).await;
+        broker.faults().close_channels(code, "a test");
+    }
+    talk.ends_well(&mut world).await;
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 against_both_brokers! {
     g2_an_event_that_comes_five_times_has_one_effect => five_copies;
     g5_three_kills_in_mid_stream_lose_nothing_and_keep_the_order => three_kills;
+    g5_ten_kills_at_any_moment_lose_nothing_and_keep_the_order => kills_at_any_moment;
+    g5_what_a_blocked_lane_holds_in_the_store_outlives_a_kill_in_order => held_over_a_kill;
     g5_a_kill_while_a_request_hangs_is_settled_by_its_marker => killed_while_hanging;
     a_reaction_finds_the_message_that_a_marker_settled_before_it_came_again => settled_before_redelivery;
     a_stop_in_mid_stream_drains_and_the_next_start_goes_on => stopped_in_mid_stream;
@@ -54,6 +56,46 @@ async fn three_kills(broker: Broker) {
     assert!(count.doubled <= world.log().matches(SENT_AGAIN).count(), "{count:?}");
     assert_eq!(world.stop().await, Some(0));
     assert_eq!(talk.counted(&world, &recorder).await, count);
+}
+
+async fn kills_at_any_moment(broker: Broker) {
+    let mut talk = Talk::new();
+    let mut world = talk.world(&broker.uri()).await;
+    let mut recorder = Recorder::default();
+    for round in 0..10_u64 {
+        world.start();
+        talk.say(&world, 3);
+        // Not until anything: the moment is to be any.
+        tokio::time::sleep(Duration::from_millis(round * 23)).await;
+        recorder.kill(&mut world).await;
+    }
+    world.start();
+    talk.say(&world, 1);
+    let count = talk.counted(&world, &recorder).await;
+    let wanted = Count { messages: count.messages, doubled: count.doubled, ..Count::default() };
+    assert_eq!(count, wanted);
+    assert!(count.doubled <= world.log().matches(SENT_AGAIN).count(), "{count:?}");
+}
+
+async fn held_over_a_kill(broker: Broker) {
+    let mut talk = Talk::of(vec![(whatsapp(1, "Alice"), messenger(1, "Bob"))]);
+    let mut world = talk.world(&broker.uri()).await;
+    world.deliver = "lane_blocked_timeout = \"200ms\"\nlane_deliveries_max = 4\n\
+                     settle_timeout = \"100s\"\nrequest_timeout = \"100s\""
+        .to_owned();
+    let (a, b) = talk.pairs[0].clone();
+    let hangs = [strike(&world, &a, Fault::TakeThenHang, 2), strike(&world, &b, Fault::Hang, 2)];
+    world.log_level = "debug".to_owned();
+    world.start();
+    talk.say(&world, 12);
+    until_struck(&world, &[&hangs[0], &hangs[1]]).await;
+    world.until_log("a lane moved to the store", 2).await;
+    world.kill();
+    // Bob's send was never taken, and nobody can tell: it is settled by the end of the wait.
+    world.deliver = "lane_deliveries_max = 4\nsettle_timeout = \"2s\"".to_owned();
+    world.start();
+    talk.say(&world, 12);
+    talk.ends_well(&mut world).await;
 }
 
 /// Orders the fault for the next send to this person, after some that pass.

@@ -86,6 +86,16 @@ impl Broker {
         }
     }
 
+    /// Holds its sockets and answers nothing, as a machine that hangs, or goes on.
+    pub(crate) fn hang(&self, hangs: bool) {
+        match self {
+            Self::Mock(broker) if hangs => broker.faults().freeze(),
+            Self::Mock(broker) => broker.faults().thaw(),
+            Self::Rabbit(node) if hangs => node.freeze(),
+            Self::Rabbit(node) => node.thaw(),
+        }
+    }
+
     /// Raises the alarm that blocks publishers, or ends it.
     pub(crate) fn alarm(&self, rings: bool) {
         match self {
