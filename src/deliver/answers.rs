@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -116,17 +117,13 @@ impl Answers {
             );
             return Ok(());
         };
-        let request = Request {
-            method: Method::Post,
-            route: String::new(),
-            query: Vec::new(),
-            headers: Vec::new(),
-            body: RequestBody::Empty,
-            marker: Some(correlation_id.to_owned()),
-            idempotent: false,
-        };
         // Durable before the answer is acknowledged: a crash in this moment must not make the send uncertain.
-        if let Outcome::Sent { native_ids } = bridge.interpret(&request, &response) {
+        let plan = store.plan_of(marker.dispatch, marker.request).await?;
+        let request = plan.and_then(|plan| serde_json::from_slice::<Request>(&plan).ok());
+        let interpret = |request| bridge.interpret(&request, &response);
+        // A panic of the codec shows again where the answer is waited for (G10).
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| request.map(interpret)));
+        if let Ok(Some(Outcome::Sent { native_ids })) = outcome {
             store.settle(marker.dispatch, marker.request, native_ids).await?;
         }
         let waiting = self.lock().remove(correlation_id);

@@ -241,6 +241,16 @@ impl World {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// Waits until the daemon has said these words, in any of its runs.
+    pub(crate) async fn until_logged(&self, words: &str) {
+        let wait = async {
+            while !self.log().contains(words) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        assert!(tokio::time::timeout(LIMIT, wait).await.is_ok(), "{words} is never logged");
+    }
+
     /// Writes the config as it is now.
     pub(crate) fn write_config(&self) {
         let mut toml = String::new();

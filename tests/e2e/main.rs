@@ -9,6 +9,7 @@
 mod brokers;
 mod canaries;
 mod crashes;
+mod egress;
 mod harness;
 mod ingest;
 mod operators;

@@ -207,20 +207,11 @@ async fn faults(cast: &mut Cast, world: &World) {
     for n in 0..40 {
         cast.say(&world.phone(&c), &format!("canary held {n}"));
     }
-    until_logged(world, "a lane moved to the store").await;
+    world.until_logged("a lane moved to the store").await;
     cast.learn_from(world);
     assert_nothing_stored(cast, world);
     order.release();
     hears(world, &d, "canary held 39").await;
-}
-
-async fn until_logged(world: &World, words: &str) {
-    let wait = async {
-        while !world.log().contains(words) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    };
-    assert!(tokio::time::timeout(LIMIT, wait).await.is_ok(), "{words} is never logged");
 }
 
 /// What strangers, forgers and broken clients send.
@@ -289,10 +280,10 @@ async fn reloads(cast: &mut Cast, world: &World) {
     );
     std::fs::write(world.config_path(), bad).unwrap();
     world.signal("HUP");
-    until_logged(world, "the old one stays in force").await;
+    world.until_logged("the old one stays in force").await;
     std::fs::write(world.config_path(), good).unwrap();
     world.signal("HUP");
-    until_logged(world, "the config was reloaded").await;
+    world.until_logged("the config was reloaded").await;
 }
 
 fn assert_nothing_stored(cast: &Cast, world: &World) {

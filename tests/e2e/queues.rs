@@ -3,9 +3,10 @@
 use crate::harness::LIMIT;
 use bytes::Bytes;
 use interline_broker::{
-    BrokerUrls, ConnectConfig, Delivery, HeaderValue, Link, OutMessage, Properties, Publisher,
-    connect, topology,
+    Acker, BrokerUrls, ConnectConfig, Consumer, Delivery, HeaderValue, Link, OutMessage,
+    Properties, Publisher, connect, topology,
 };
+use serde_json::Value;
 use std::time::Duration;
 
 /// What every exchange and queue begins with, by default.
@@ -64,6 +65,28 @@ impl Queues {
             routing_key: topology::account_key(platform, account),
             properties: Properties::default(),
             body,
+        };
+        self.publisher.publish(message).await.unwrap();
+    }
+
+    /// Consumes the requests for a platform, as its own backend does.
+    pub(crate) async fn egress(&self, platform: &str) -> (Consumer, Acker) {
+        let queue = topology::egress_queue(PREFIX, platform);
+        self.link.consumer(&queue, 100, "backend").await.unwrap()
+    }
+
+    /// Answers a request, as a platform's own backend does.
+    pub(crate) async fn answer(&self, platform: &str, account: &str, marker: &str, answer: &Value) {
+        let properties = Properties {
+            kind: Some("interline.answer".to_owned()),
+            correlation_id: Some(marker.to_owned()),
+            ..Properties::default()
+        };
+        let message = OutMessage {
+            exchange: topology::events_exchange(PREFIX),
+            routing_key: topology::account_key(platform, account),
+            properties,
+            body: answer.to_string().into(),
         };
         self.publisher.publish(message).await.unwrap();
     }

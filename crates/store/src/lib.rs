@@ -86,6 +86,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if it cannot be written.
     async fn reopen(&self, id: DispatchId, time: i64) -> Result<(), StoreError>;
 
+    /// The plan of a request as it was begun, for whoever knows no more than its marker. Nothing if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    async fn plan_of(&self, id: DispatchId, n: u16) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// A platform gave the marker of a request back: it was sent.
     ///
     /// # Errors

@@ -113,6 +113,10 @@ async fn g5_a_marker_that_came_back_wins_over_a_later_not_sent() {
     let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
     assert_eq!(row.requests[0].state, RequestState::Sent { native_ids: vec!["n".into()] });
     assert_eq!(store.settle(dispatch_id(9), 0, vec![]).await.unwrap(), Settled::Unknown);
+    let plan = store.plan_of(new.id, 0).await.unwrap();
+    assert_eq!(plan.as_ref(), new.plans.first().map(|plan| &plan.body));
+    assert_eq!(store.plan_of(new.id, 99).await.unwrap(), None);
+    assert_eq!(store.plan_of(dispatch_id(9), 0).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -193,15 +193,30 @@ fn delete(db: &Db, id: DispatchId, place: Place) -> Result<(), StoreError> {
 }
 
 /// Markers name the dispatch but not its day: the newest day is looked at first, since markers come soon.
+/// Every table that may hold a row of unknown time.
+fn places(db: &Db) -> Vec<Place> {
+    let dated = days(db, Kind::Dispatch).map(|day| (Kind::Dispatch, day));
+    let undated = days(db, Kind::Undated).map(|day| (Kind::Undated, day));
+    dated.chain(undated).collect()
+}
+
+pub(super) fn plan_of(db: &Db, id: DispatchId, n: u16) -> Result<Option<Vec<u8>>, StoreError> {
+    for place in places(db) {
+        if let Some(row) = find(db, id, place)? {
+            let request = row.requests.into_iter().nth(usize::from(n));
+            return Ok(request.map(|request| request.plan));
+        }
+    }
+    Ok(None)
+}
+
 pub(super) fn settle(
     db: &mut Db,
     id: DispatchId,
     n: u16,
     native_ids: &[Redacted<String>],
 ) -> Result<Settled, StoreError> {
-    let dated = days(db, Kind::Dispatch).map(|day| (Kind::Dispatch, day));
-    let undated = days(db, Kind::Undated).map(|day| (Kind::Undated, day));
-    for place in dated.chain(undated).collect::<Vec<_>>() {
+    for place in places(db) {
         let Some(mut row) = find(db, id, place)? else { continue };
         if row.state == DispatchState::Done {
             return Ok(Settled::AlreadyKnown);

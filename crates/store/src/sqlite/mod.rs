@@ -143,6 +143,10 @@ impl Store for SqliteStore {
         self.writer.run(move |db| dispatches::reopen(db, id, time)).await
     }
 
+    async fn plan_of(&self, id: DispatchId, n: u16) -> Result<Option<Vec<u8>>, StoreError> {
+        self.writer.run(move |db| dispatches::plan_of(db, id, n)).await
+    }
+
     async fn settle(
         &self,
         id: DispatchId,
