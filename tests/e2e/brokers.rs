@@ -6,7 +6,7 @@ use crate::harness::{
 };
 use crate::talk::Talk;
 use interline_embedded_broker::{EmbeddedBroker, Release};
-use interline_sandbox::{Counts, Kind};
+use interline_sandbox::{Counts, Fault, Kind, Order};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -255,4 +255,40 @@ async fn channels_that_the_broker_closes_in_mid_stream_lose_and_double_nothing()
         broker.faults().close_channels(code, "a test");
     }
     talk.ends_well(&mut world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_of_rabbitmq_that_is_full_is_drained_in_order_while_others_flow() {
+    let Some(broker) = Broker::rabbit().await else { return };
+    let Broker::Rabbit(node) = &broker else { panic!("RabbitMQ was asked for") };
+    let stuck: Vec<_> = (0..8).map(|n| (whatsapp(n, "Alice"), messenger(n, "Bob"))).collect();
+    let flows = (whatsapp(50, "Carol"), instagram(50, "Dave"));
+    let named = stuck.iter().chain([&flows]).enumerate();
+    let named = named.map(|(n, (a, b))| (format!("c{n}"), vec![a.clone(), b.clone()])).collect();
+    let mut world = World::new(&broker.uri(), named).await;
+    // Six are with the daemon, one in each of six lanes; the others stay in the queue.
+    world.deliver =
+        "prefetch = 6\nlane_deliveries_max = 5\nlane_blocked_timeout = \"2m\"".to_owned();
+    world.extra = "[relay]\ntarget_refusal_timeout = \"200ms\"".to_owned();
+    let policy =
+        ["set_policy", "small", r"^interline\.dispatch\.messenger\.", r#"{"max-length":2}"#];
+    tokio::task::block_in_place(|| node.control(&policy)).unwrap();
+    let hang = world.platforms.messenger().order(Order::next(Fault::Hang).until_released());
+    world.start();
+    for n in 0..5 {
+        for (a, _) in &stuck {
+            world.phone(a).say(format!("stuck {n}")).unwrap();
+        }
+        world.phone(&flows.0).say(format!("flows {n}")).unwrap();
+    }
+    world.until_texts(&flows.1, &texts("flows", 5)).await;
+    world.until_log("a dispatch is held until its queue takes it", 1).await;
+    hang.release();
+    for (_, b) in &stuck {
+        world.until_texts(b, &texts("stuck", 5)).await;
+    }
+    assert_eq!(world.stop().await, Some(0));
+    for (_, b) in &stuck {
+        world.until_texts(b, &texts("stuck", 5)).await;
+    }
 }

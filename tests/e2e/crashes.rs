@@ -256,6 +256,28 @@ async fn g5_a_text_in_several_requests_goes_on_after_a_kill_where_it_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_while_a_request_hangs_ends_at_its_deadline_and_the_marker_settles_it_later() {
+    let broker = Broker::mock().await.unwrap();
+    let mut talk = Talk::of(vec![(whatsapp(1, "Alice"), messenger(1, "Bob"))]);
+    let mut world = talk.world(&broker.uri()).await;
+    world.deliver = "settle_timeout = \"100s\"\nrequest_timeout = \"100s\"".to_owned();
+    world.extra = "[shutdown]\ndeadline = \"1s\"".to_owned();
+    let (a, b) = talk.pairs[0].clone();
+    let (to_a, to_b) =
+        (strike(&world, &a, Fault::TakeThenHang, 1), strike(&world, &b, Fault::TakeThenHang, 2));
+    world.start();
+    talk.say(&world, 5);
+    until_struck(&world, &[&to_a, &to_b]).await;
+    assert_eq!(world.stop().await, Some(0));
+    assert!(world.log().contains("the drain took longer than its deadline"), "{}", world.log());
+    world.start();
+    talk.say(&world, 2);
+    talk.heard(&world).await;
+    assert_eq!(world.stop().await, Some(0));
+    talk.heard(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reload_adds_an_account_and_a_conversation_and_drops_no_message() {
     const OTHER: &str = "104500000000002";
     let broker = Broker::mock().await.unwrap();
