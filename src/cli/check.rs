@@ -21,7 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(path: &Path, args: &Args) -> Outcome {
-    let config = super::load(path)?;
+    let config = super::load_and_warn(path)?;
     let StoreUrl::Sqlite(store_path) = &config.store.url;
     let store = if store_path.exists() {
         let root = super::root_key(&config)?;

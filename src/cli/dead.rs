@@ -67,7 +67,7 @@ enum Command {
 }
 
 pub(super) fn run(path: &Path, args: &Args) -> Outcome {
-    let config = super::load(path)?;
+    let config = super::load_for_broker(path)?;
     if config.broker.servers == Servers::Embedded {
         return Err(anyhow::anyhow!(
             "the embedded broker lives inside the daemon and keeps nothing; dead letters need RabbitMQ in [broker] urls"

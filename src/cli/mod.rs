@@ -10,7 +10,7 @@ mod sandbox;
 mod status;
 mod topology;
 
-use crate::config::{Config, SecretSource};
+use crate::config::{Config, Finding, SecretSource};
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -109,15 +109,29 @@ pub fn run(cli: Cli) -> Outcome {
     }
 }
 
-/// Loads the config; warnings go to stderr, mistakes make the command exit with 78.
+/// Loads the config; mistakes make the command exit with 78.
 fn load(path: &Path) -> Result<Config, Failure> {
-    let (config, warnings) = Config::load(path, &crate::bridges::ids(), &SecretSource::process())
-        .map_err(Failure::config)?;
+    load_with_warnings(path).map(|(config, _warnings)| config)
+}
+
+/// The same for a command that is about the config, or that starts with it: warnings go to stderr.
+fn load_and_warn(path: &Path) -> Result<Config, Failure> {
+    let (config, warnings) = load_with_warnings(path)?;
     let mut stderr = std::io::stderr().lock();
     for warning in warnings {
         writeln!(stderr, "warning: {warning}")?;
     }
     Ok(config)
+}
+
+/// Loads the config for a command that talks to the broker alone.
+fn load_for_broker(path: &Path) -> Result<Config, Failure> {
+    Config::load_for_broker(path, &crate::bridges::ids(), &SecretSource::process())
+        .map_err(Failure::config)
+}
+
+fn load_with_warnings(path: &Path) -> Result<(Config, Vec<Finding>), Failure> {
+    Config::load(path, &crate::bridges::ids(), &SecretSource::process()).map_err(Failure::config)
 }
 
 /// A runtime for a command that talks to the broker.

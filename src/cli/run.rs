@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 pub(super) struct Args {}
 
 pub(super) fn run(path: &Path, verbose: u8) -> Outcome {
-    let config = super::load(path)?;
+    let config = super::load_and_warn(path)?;
     crate::telemetry::init(verbose, config.log.format);
     crate::telemetry::log_panics();
     super::runtime()?.block_on(async {

@@ -1,6 +1,7 @@
 //! `interline status`: how the running daemon is.
 
 use super::{ExitCode, Failure, Outcome};
+use crate::config::Config;
 use crate::status::{AccountStatus, Status};
 use anyhow::Context;
 use std::io::Write;
@@ -9,10 +10,11 @@ use std::path::Path;
 /// Ask the running daemon how it is: broker, store, each account, what waits and what failed last.
 ///
 /// Exits with 0 if it is ready, with 1 if it is not, or is not running. It reads the config only to find the
-/// daemon's socket ([admin] socket, by default beside the store), and must run as the daemon's user or as root:
-///   sudo interline status
+/// daemon's socket ([admin] socket, by default beside the store), and must run as the daemon's user or as root.
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n  sudo interline status\n  interline status --json --config interline.toml"
+)]
 pub(super) struct Args {
     /// Print one JSON object instead of text.
     #[arg(long)]
@@ -20,7 +22,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(path: &Path, args: &Args) -> Outcome {
-    let socket = crate::daemon::status_socket_path(&super::load(path)?);
+    let (config, _warnings) =
+        Config::load_unfetched(path, &crate::bridges::ids()).map_err(Failure::config)?;
+    let socket = crate::daemon::status_socket_path(&config);
     let status = super::runtime()?.block_on(crate::admin::ask(&socket)).with_context(|| {
         format!(
             "the daemon does not answer at {}; is it running (systemctl status interline), and are you its user or root?",

@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(path: &Path, args: &Args) -> Outcome {
-    let config = super::load(path)?;
+    let config = super::load_for_broker(path)?;
     let embedded = config.broker.servers == Servers::Embedded;
     let live = Live::new(config).map_err(Failure::config)?;
     let topology = crate::daemon::topology_of(&live);

@@ -68,6 +68,28 @@ impl Config {
         finish(fetched, report)
     }
 
+    /// Reads a config and checks it, but fetches no secrets but the broker's: the others are empty. For commands that
+    /// talk to the broker alone, and that people run outside the unit.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with every mistake at once.
+    pub fn load_for_broker(
+        path: &Path,
+        known_bridges: &[String],
+        source: &SecretSource,
+    ) -> Result<Self, ConfigErrors> {
+        let (config, mut report) = walk(path, &read(path)?, known_bridges);
+        let of_broker = |secret: &SecretRef| secret.key.starts_with("broker.");
+        report.secrets.retain(|secret| secret.is_inline() || of_broker(secret));
+        check_secrets(&mut report, source);
+        let fetched = config.map_secrets(&mut |secret| match of_broker(secret) {
+            true => secret.fetch(source).map(|fetched| fetched.secret),
+            false => Ok(Secret::new("")),
+        });
+        // What could not be fetched is among the findings.
+        finish(fetched.ok(), report).map(|(config, _warnings)| config)
+    }
+
     /// The root key, if the config names one. Its form was checked when it was fetched.
     pub fn root_key(&self) -> Option<RootKey> {
         self.root_key.as_ref().and_then(|key| RootKey::from_bytes(key.expose().as_bytes()).ok())

@@ -356,6 +356,26 @@ fn a_command_that_needs_no_secret_reads_a_config_whose_secrets_are_not_there() {
 }
 
 #[test]
+fn a_command_that_talks_to_the_broker_alone_needs_the_brokers_secrets_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c.toml");
+    let load = |broker: &str| {
+        let text = format!("{}[broker]\nurls = [{broker}]\n", ACCOUNT.replace("TOKEN", "ABSENT"));
+        std::fs::write(&path, text).unwrap();
+        Config::load_for_broker(&path, &bridges(), &source())
+    };
+    let config = load("\"amqp://rabbit\"").unwrap();
+    assert!(
+        matches!(&config.broker.servers, Servers::Nodes(urls) if urls[0].expose() == "amqp://rabbit")
+    );
+    assert_eq!(config.accounts[0].access_token, Some(Secret::new("")));
+    let errors = load("{ env = \"ABSENT\" }").unwrap_err();
+    assert_eq!(errors.findings().len(), 1);
+    assert_eq!(errors.findings()[0].key, "broker.urls[0]");
+    assert_eq!(load("\"http://rabbit\"").unwrap_err().findings().len(), 1);
+}
+
+#[test]
 fn a_reload_knows_what_changed_and_what_needs_a_restart() {
     let old = parse_ok(&format!("{ACCOUNT}[ingest]\nlisten = \"127.0.0.1:1\"\n"));
     assert!(Config::diff_for_reload(&old, &old).is_empty());

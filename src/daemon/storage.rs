@@ -14,7 +14,7 @@ pub fn root_key_path(config: &Config) -> PathBuf {
 }
 
 /// Where the running daemon's status can be asked for.
-pub fn status_socket_path(config: &Config) -> PathBuf {
+pub fn status_socket_path<S>(config: &Config<S>) -> PathBuf {
     let StoreUrl::Sqlite(path) = &config.store.url;
     config.admin.socket.clone().unwrap_or_else(|| path.with_file_name("interline.sock"))
 }

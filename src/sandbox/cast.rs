@@ -43,11 +43,7 @@ const CONVERSATION: &str = "sandbox";
 impl Member {
     /// The platform's name as people write it.
     pub const fn platform(&self) -> &'static str {
-        match self.kind {
-            Kind::WhatsApp => "WhatsApp",
-            Kind::Messenger => "Messenger",
-            Kind::Instagram => "Instagram",
-        }
+        platform_name(self.kind)
     }
 
     /// `bridge/account/user`, as in the config.
@@ -69,6 +65,15 @@ impl Member {
     /// The person of that name, in whatever case.
     pub fn named(name: &str) -> Option<Self> {
         CAST.into_iter().find(|member| member.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// A platform's name as people write it.
+pub const fn platform_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::WhatsApp => "WhatsApp",
+        Kind::Messenger => "Messenger",
+        Kind::Instagram => "Instagram",
     }
 }
 

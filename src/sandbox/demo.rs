@@ -3,7 +3,7 @@
 //! What must be shown stands here in full, word for word and byte for byte. A check that fails says what it expected
 //! and what it saw; it never ends the play, unless nothing is there that could be answered.
 
-use super::cast::{ALICE, BOB, CARLA, CAST, Member};
+use super::cast::{ALICE, BOB, CARLA, CAST, Member, platform_name};
 use super::screen;
 use super::{Sandbox, SandboxError};
 use bytes::Bytes;
@@ -298,7 +298,8 @@ impl Stage {
         }
         for platform in &self.platforms {
             let Counts { updates, updates_taken, refused, .. } = platform.counts();
-            let name = format!("{} was answered and refused nothing", platform.kind().word());
+            let platform = platform_name(platform.kind());
+            let name = format!("{platform} was answered and refused nothing");
             let expected = format!("{updates} of {updates} updates taken, 0 sends refused");
             let seen =
                 format!("{updates_taken} of {updates} updates taken, {refused} sends refused");

@@ -5,8 +5,8 @@ use interline_sandbox::{Content, Media, MediaKind, Seen};
 use serde_json::{Value, json};
 
 /// How much of a long text is shown at its beginning and at its end, in characters.
-const BEGINNING_CHARS: usize = 110;
-const END_CHARS: usize = 30;
+const BEGINNING_CHARS: usize = 50;
+const END_CHARS: usize = 24;
 
 /// Colours for a terminal, or none.
 #[derive(Clone, Copy, Debug)]

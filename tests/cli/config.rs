@@ -31,9 +31,25 @@ fn a_wrong_config_ends_with_78_and_every_mistake_is_told_with_key_and_line() {
         assert!(told(2, "broker.url"), "{command}: {ran:#?}");
         assert!(told(14, "account[1].app_secret"), "{command}: {ran:#?}");
         assert!(told(22, "conversation[0].participants[0]"), "{command}: {ran:#?}");
+        assert!(ran.err.ends_with("interline: the config has 4 mistakes\n"), "{command}: {ran:#?}");
         assert!(ran.out.is_empty(), "{command}: {ran:#?}");
         assert!(!ran.err.contains("15550001111"), "{command}: no person is named");
     }
+}
+
+#[test]
+fn commands_that_need_no_secret_of_an_account_work_where_there_is_none() {
+    let named = CONFIG.replace("\"token\"", "{ credential = \"token\" }");
+    let folder = Folder::with(&named);
+    let config = folder.config();
+    run(&["check", "--config", &config]).ended(78);
+    run(&["conversations", "--config", &config]).ended(0);
+    run(&["topology", "--config", &config]).ended(0);
+    // They get as far as the daemon and the broker, which are not there.
+    let ran = run(&["status", "--config", &config]).ended(1);
+    assert!(ran.err.contains("does not answer"), "{ran:?}");
+    let ran = run(&["dead", "list", "--config", &config]).ended(1);
+    assert!(ran.err.contains("127.0.0.1:1"), "{ran:?}");
 }
 
 #[test]

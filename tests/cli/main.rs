@@ -7,5 +7,6 @@ mod config;
 mod dead;
 mod help;
 mod normalize;
+mod readme;
 mod sandbox;
 mod support;
