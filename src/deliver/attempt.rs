@@ -298,17 +298,8 @@ impl Delivering {
             RetryVerdict::WhenWindowOpens
             | RetryVerdict::WhenThreadReturns
             | RetryVerdict::Never => {
-                let time = dispatch.envelope.time;
-                self.store()
-                    .outcome(
-                        dispatch.id,
-                        time,
-                        number(n),
-                        RequestOutcome::Rejected,
-                        Vec::new(),
-                        None,
-                    )
-                    .await?;
+                let outcome = RequestOutcome::Rejected;
+                self.record_outcome(dispatch, number(n), outcome, Vec::new(), None).await?;
                 Ok(Sent::Step(Step::Dead {
                     reason: Reason::of(failure.class),
                     error: failure.to_string(),
@@ -371,12 +362,8 @@ impl Delivering {
     }
 
     async fn not_sent(&self, of: &Attempt, n: usize) -> Result<(), StoreError> {
-        let dispatch = &*of.dispatch;
-        let time = dispatch.envelope.time;
-        self.store()
-            .outcome(dispatch.id, time, number(n), RequestOutcome::NotSent, Vec::new(), None)
-            .await?;
-        Ok(())
+        let outcome = RequestOutcome::NotSent;
+        self.record_outcome(&of.dispatch, number(n), outcome, Vec::new(), None).await
     }
 
     async fn record_sent(
@@ -403,10 +390,7 @@ impl Delivering {
         copies.extend(self.origin_copy(dispatch));
         let outcome = RequestOutcome::Sent { native_ids };
         let finish = last.then_some(DispatchState::Done);
-        self.store()
-            .outcome(dispatch.id, dispatch.envelope.time, number(n), outcome, copies, finish)
-            .await?;
-        Ok(())
+        self.record_outcome(dispatch, number(n), outcome, copies, finish).await
     }
 
     /// The origin's own copy, so that a reply to one's own message resolves.

@@ -15,6 +15,7 @@ mod lane;
 mod observe;
 mod plan;
 mod recent;
+mod record;
 
 pub use account::{DeliverContext, DeliverError, Delivering};
 pub use answers::Answers;

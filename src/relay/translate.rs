@@ -30,21 +30,25 @@ pub(super) struct Consequences {
     pub(super) arrivals: Vec<Arrival>,
 }
 
-/// Translates one body. A panic of the codec is a dead letter (G10).
+/// Translates one body. A panic, of the codec or of what follows, is a dead letter (G10).
 pub(super) fn translate(
     live: &Live,
     ids: &IdKey,
     bridge: &dyn Bridge,
     body: &[u8],
 ) -> Consequences {
+    let followed = AssertUnwindSafe(|| follow(live, ids, bridge, body));
+    std::panic::catch_unwind(followed).unwrap_or_else(|_| {
+        let error = "the codec panicked; this is a bug in the bridge".to_owned();
+        Consequences { dead: vec![(Reason::CodecPanicked, error)], ..Consequences::default() }
+    })
+}
+
+fn follow(live: &Live, ids: &IdKey, bridge: &dyn Bridge, body: &[u8]) -> Consequences {
     let mut out = Consequences::default();
-    match std::panic::catch_unwind(AssertUnwindSafe(|| bridge.normalize(ids, body))) {
-        Err(_) => out.dead.push((
-            Reason::CodecPanicked,
-            "the codec panicked; this is a bug in the bridge".to_owned(),
-        )),
-        Ok(Err(error)) => out.dead.push((reason_of(&error), error.to_string())),
-        Ok(Ok(Normalized { envelopes, unreadable })) => {
+    match bridge.normalize(ids, body) {
+        Err(error) => out.dead.push((reason_of(&error), error.to_string())),
+        Ok(Normalized { envelopes, unreadable }) => {
             out.dead.extend(
                 unreadable.into_iter().map(|item| (Reason::UnreadableItem, item.to_string())),
             );
@@ -232,4 +236,64 @@ const fn absorbed_without_person(envelope: &Envelope) -> Absorbed {
 
 const fn carries_words(envelope: &Envelope) -> bool {
     matches!(envelope.kind, Kind::Message | Kind::Edit | Kind::Delete | Kind::Reaction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, SecretSource};
+    use interline_bridge_api::{
+        Capabilities, Manifest, Outcome, Outgoing, RenderContext, RenderError, Request, Response,
+        Split,
+    };
+    use std::path::Path;
+    use std::sync::Arc;
+
+    /// Messenger's codec with a bug outside of `normalize`.
+    struct Broken(Arc<dyn Bridge>);
+
+    impl Bridge for Broken {
+        fn manifest(&self) -> &Manifest {
+            self.0.manifest()
+        }
+        fn capabilities(&self, _: ChatKind) -> &Capabilities {
+            panic!("a bug")
+        }
+        fn split(&self, body: &[u8]) -> Result<Split, BodyError> {
+            self.0.split(body)
+        }
+        fn normalize(&self, ids: &IdKey, event: &[u8]) -> Result<Normalized, BodyError> {
+            self.0.normalize(ids, event)
+        }
+        fn render(&self, c: &RenderContext<'_>, o: &Outgoing) -> Result<Request, RenderError> {
+            self.0.render(c, o)
+        }
+        fn interpret(&self, request: &Request, response: &Response) -> Outcome {
+            self.0.interpret(request, response)
+        }
+    }
+
+    fn live() -> Live {
+        let text = "[broker]\nurls = [\"embedded\"]\n";
+        let source = SecretSource { env: Box::new(|_| None), credentials_directory: None };
+        let known = crate::bridges::ids();
+        let (config, _) = Config::parse(Path::new("c.toml"), text, &known, &source).unwrap();
+        Live::new(config).unwrap()
+    }
+
+    /// The account's own answer, which no daemon of ours sent.
+    const ECHO: &str = r#"{"object":"page","entry":[{"id":"2","time":1,"messaging":[{
+        "sender":{"id":"2"},"recipient":{"id":"1"},"timestamp":1700000000000,
+        "message":{"mid":"m","text":"by hand","is_echo":true}}]}]}"#;
+
+    #[test]
+    fn g10_a_panic_anywhere_in_a_codec_is_one_dead_letter() {
+        let ids = IdKey::published_test_key();
+        let messenger = crate::bridges::find("messenger").unwrap();
+        let whole = translate(&live(), &ids, messenger.as_ref(), ECHO.as_bytes());
+        assert_eq!(whole.dead.first().map(|(reason, _)| *reason), Some(Reason::NotBridged));
+        let broken = translate(&live(), &ids, &Broken(messenger), ECHO.as_bytes());
+        assert_eq!(broken.dead.first().map(|(reason, _)| *reason), Some(Reason::CodecPanicked));
+        assert!(broken.dispatches.is_empty() && broken.dead.len() == 1);
+    }
 }
