@@ -3,6 +3,7 @@
 //! Wiring and I/O only: what is decided is decided in the pure crates. `src/main.rs` is the program.
 
 mod admin;
+pub mod bench;
 pub mod bridges;
 pub mod cli;
 mod clock;

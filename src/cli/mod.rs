@@ -1,5 +1,6 @@
 //! The commands, a file each. They parse, call the library, print; they hold no logic of the walk.
 
+mod bench;
 mod check;
 mod conversations;
 mod dead;
@@ -53,6 +54,7 @@ enum Command {
     Conversations(conversations::Args),
     Status(status::Args),
     Dead(dead::Args),
+    Bench(bench::Args),
 }
 
 /// How the program ended.
@@ -105,6 +107,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Topology(args) => topology::run(&config, &args),
         Command::Conversations(args) => conversations::run(&config, &args),
         Command::Status(args) => status::run(&config, &args),
+        Command::Bench(args) => bench::run(&args, verbose),
         Command::Dead(args) => dead::run(&config, &args),
     }
 }

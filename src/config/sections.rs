@@ -9,6 +9,7 @@ use super::settings::{
     Account, Admin, Broker, Config, Deliver, Ingest, Log, LogFormat, Relay, Servers, Shutdown,
     Stages, Store, StoreUrl, Uncertain,
 };
+use interline_broker::QueueKind;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -70,6 +71,11 @@ fn broker(table: &mut TableReader<'_, '_>) -> Broker<SecretRef> {
     let broker = Broker {
         servers: servers(table),
         prefix: prefix(table),
+        queue_type: table.choice(
+            "queue_type",
+            QueueKind::Quorum,
+            &[("quorum", QueueKind::Quorum), ("classic", QueueKind::Classic)],
+        ),
         prefetch: table.number("prefetch", 1000, 1..=u16::MAX),
         ca_file: table.text("ca_file").map(|found| table.report.resolve(found.value)),
         connect_timeout: table.duration("connect_timeout", SECOND * 10, SECOND / 10..=MINUTE * 5),
@@ -322,7 +328,7 @@ impl Config<SecretRef> {
         &self,
         fetch: &mut impl FnMut(&SecretRef) -> Result<T, E>,
     ) -> Result<Config<T>, E> {
-        let Broker { servers, prefix, prefetch, ca_file, .. } = self.broker.clone();
+        let Broker { servers, prefix, queue_type, prefetch, ca_file, .. } = self.broker.clone();
         Ok(Config {
             root_key: self.root_key.as_ref().map(&mut *fetch).transpose()?,
             broker: Broker {
@@ -333,6 +339,7 @@ impl Config<SecretRef> {
                     }
                 },
                 prefix,
+                queue_type,
                 prefetch,
                 ca_file,
                 connect_timeout: self.broker.connect_timeout,

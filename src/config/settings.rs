@@ -3,6 +3,7 @@
 //! `S` is what a secret is: a [`Secret`] once it was fetched, a [`SecretRef`](super::SecretRef) before.
 
 use super::secret::Secret;
+use interline_broker::QueueKind;
 use interline_envelope::AccountRef;
 use interline_relay::Conversation;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -59,6 +60,8 @@ pub struct Broker<S = Secret> {
     pub servers: Servers<S>,
     /// What every exchange's and queue's name begins with.
     pub prefix: String,
+    /// What kind of queue is declared. `Classic`: never a replicated one.
+    pub queue_type: QueueKind,
     /// How many unacknowledged events the relay stage holds.
     pub prefetch: u16,
     /// PEM certificates of the authority that signed an `amqps://` broker; absent: the web's.

@@ -257,6 +257,7 @@ pub fn topology_of(live: &Live) -> Topology {
     egress.sort_unstable();
     egress.dedup();
     Topology::interline(&live.config.broker.prefix, &platforms, &accounts, &egress)
+        .with_queues(live.config.broker.queue_type)
 }
 
 async fn restore_bindings(live: &Live, store: &dyn Store) -> Result<(), StoreError> {

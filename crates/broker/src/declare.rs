@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
+    QueueDeleteOptions,
+};
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
 use lapin::{Channel, ExchangeKind};
 use serde::Serialize;
@@ -14,7 +17,7 @@ use crate::connect::{Dialer, Opened};
 use crate::errors::{BrokerFault, Role, TopologyError};
 use crate::link::RPC_TIMEOUT;
 use crate::message::SHORT_STRING_BYTES_MAX;
-use crate::topology::{Argument, Queue, Topology};
+use crate::topology::{Argument, Queue, QueueKind, Topology};
 
 const CODE_OK: u16 = 200;
 const CODE_ACCESS_REFUSED: u16 = 403;
@@ -22,16 +25,6 @@ const CODE_PRECONDITION_FAILED: u16 = 406;
 const CODE_NOT_IMPLEMENTED: u16 = 540;
 const CODE_INTERNAL_ERROR: u16 = 541;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// What kind of queue the broker made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum QueueKind {
-    /// Replicated.
-    Quorum,
-    /// On one node; the broker offers no quorum queues.
-    Classic,
-}
 
 /// A queue, as it now is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -67,6 +60,13 @@ pub(crate) async fn declare(
 ) -> Result<DeclareReport, TopologyError> {
     let mut declarer = Declarer::open(dialer).await?;
     let result = declarer.declare_all(topology).await;
+    declarer.close().await;
+    result
+}
+
+pub(crate) async fn undeclare(dialer: &Dialer, topology: &Topology) -> Result<(), TopologyError> {
+    let declarer = Declarer::open(dialer).await?;
+    let result = declarer.delete_all(topology).await;
     declarer.close().await;
     result
 }
@@ -114,6 +114,22 @@ impl<'a> Declarer<'a> {
         Ok(report)
     }
 
+    async fn delete_all(&self, topology: &Topology) -> Result<(), TopologyError> {
+        for queue in &topology.queues {
+            let delete =
+                self.channel.queue_delete(short(&queue.name)?, QueueDeleteOptions::default());
+            answered(&queue.name, delete).await?.map_err(|fault| refused(&queue.name, fault))?;
+        }
+        for exchange in &topology.exchanges {
+            let name = short(&exchange.name)?;
+            let delete = self.channel.exchange_delete(name, ExchangeDeleteOptions::default());
+            answered(&exchange.name, delete)
+                .await?
+                .map_err(|fault| refused(&exchange.name, fault))?;
+        }
+        Ok(())
+    }
+
     async fn exchange(&self, short_name: ShortString, name: &str) -> Result<(), TopologyError> {
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
         let declare = self.channel.exchange_declare(
@@ -132,11 +148,11 @@ impl<'a> Declarer<'a> {
     }
 
     async fn queue(&mut self, queue: &Queue) -> Result<DeclaredQueue, TopologyError> {
-        let fault = match self.queue_as(queue, QueueKind::Quorum).await? {
+        let fault = match self.queue_as(queue, queue.kind).await? {
             Ok(declared) => return Ok(declared),
             Err(fault) => fault,
         };
-        if !offers_no_quorum(&fault) {
+        if queue.kind == QueueKind::Classic || !offers_no_quorum(&fault) {
             return Err(differs(queue, fault));
         }
         self.reopen().await?;

@@ -32,7 +32,7 @@ pub use acks::Acker;
 pub use browse::{Browser, QueueDepth, Taken};
 pub use connect::{ConnectConfig, connect};
 pub use consumer::Consumer;
-pub use declare::{DeclareReport, DeclaredQueue, QueueKind};
+pub use declare::{DeclareReport, DeclaredQueue};
 pub use errors::{
     AttemptError, BrokerFault, ConnectError, ConnectFailure, LinkError, LostReason, PublishError,
     Retry, Role, TopologyError,
@@ -43,7 +43,7 @@ pub use message::{
     Properties,
 };
 pub use publisher::{Confirm, Publisher};
-pub use topology::Topology;
+pub use topology::{QueueKind, Topology};
 pub use urls::{BrokerUrl, BrokerUrls, UrlError};
 
 /// The log target (and prefix of targets) under which the client library writes frames and returned messages,

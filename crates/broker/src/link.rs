@@ -137,6 +137,14 @@ impl Link {
         declare::declare(&self.dialer, topology).await
     }
 
+    /// Deletes the topology's queues, whatever they hold, and its exchanges. For benches and tests.
+    ///
+    /// # Errors
+    /// [`TopologyError`]. What is gone already is no error.
+    pub async fn undeclare(&self, topology: &Topology) -> Result<(), TopologyError> {
+        declare::undeclare(&self.dialer, topology).await
+    }
+
     /// True once [`Link::lost`] would resolve.
     #[must_use]
     pub fn is_lost(&self) -> bool {

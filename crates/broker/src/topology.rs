@@ -87,11 +87,32 @@ pub struct DeadLetter {
     pub routing_key: String,
 }
 
+/// What kind of queue it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QueueKind {
+    /// Replicated.
+    Quorum,
+    /// On one node; the broker offers no quorum queues.
+    Classic,
+}
+
+impl fmt::Display for QueueKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Quorum => "quorum",
+            Self::Classic => "classic",
+        })
+    }
+}
+
 /// A durable queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Queue {
     /// Its name.
     pub name: String,
+    /// What it is asked to be; where the broker offers no quorum queue it becomes a classic one.
+    pub kind: QueueKind,
     /// True where a second consumer must wait until the first is gone, so that order is kept.
     pub single_active_consumer: bool,
     /// Beyond this the broker refuses publishes.
@@ -179,6 +200,7 @@ impl Topology {
         }
         topology.queues.push(Queue {
             name: dead_queue(prefix),
+            kind: QueueKind::Quorum,
             single_active_consumer: false,
             messages_max: DEAD_MESSAGES_MAX,
             dead_letter: None,
@@ -204,6 +226,13 @@ impl Topology {
         topology
     }
 
+    /// The same with every queue of this kind.
+    #[must_use]
+    pub fn with_queues(mut self, kind: QueueKind) -> Self {
+        self.queues.iter_mut().for_each(|queue| queue.kind = kind);
+        self
+    }
+
     fn queue(
         &mut self,
         prefix: &str,
@@ -214,6 +243,7 @@ impl Topology {
         let dead_letter = DeadLetter { exchange: dead_exchange(prefix), routing_key: name.clone() };
         let queue = Queue {
             name: name.clone(),
+            kind: QueueKind::Quorum,
             single_active_consumer,
             messages_max,
             dead_letter: Some(dead_letter),
@@ -240,8 +270,8 @@ impl fmt::Display for Topology {
         for queue in &self.queues {
             write!(
                 f,
-                "queue    {}  quorum, durable, at most {} messages",
-                queue.name, queue.messages_max
+                "queue    {}  {}, durable, at most {} messages",
+                queue.name, queue.kind, queue.messages_max
             )?;
             if queue.single_active_consumer {
                 write!(f, ", single active consumer")?;

@@ -32,6 +32,7 @@ mod given {
         let link = connect(config).await.expect("the broker is up");
         let queue = Queue {
             name: "q".into(),
+            kind: interline_broker::QueueKind::Quorum,
             single_active_consumer: false,
             messages_max: 1000,
             dead_letter: None,

@@ -114,6 +114,7 @@ pub(crate) fn config_of(urls: &[&str]) -> ConnectConfig {
 pub(crate) fn one_queue(name: &str, change: impl FnOnce(&mut Queue)) -> Topology {
     let mut queue = Queue {
         name: name.into(),
+        kind: interline_broker::QueueKind::Quorum,
         single_active_consumer: false,
         messages_max: 10_000,
         dead_letter: None,

@@ -1,0 +1,106 @@
+//! The relay stage under load, and the check of what it drained.
+
+use super::{
+    BenchError, CLOSE_TIMEOUT, Figures, INSTAGRAM, Load, MESSENGER, WHATSAPP, body, config,
+    connect, fill, topology, watch,
+};
+use crate::config::Config;
+use crate::daemon::Daemon;
+use crate::ingest::event;
+use crate::wire::Wire;
+use interline_broker::{Link, topology as names};
+use interline_envelope::{LaneId, RootKey};
+use std::collections::{HashMap, HashSet};
+use tokio::task::JoinSet;
+
+/// Fills the platform's queue, drains it with the relay stage, checks the dispatches, removes the queues.
+///
+/// # Errors
+/// [`BenchError`]; among them dispatches that are lost, doubled or out of order.
+pub async fn round(broker: &str, prefix: &str, load: Load) -> Result<Figures, BenchError> {
+    let folder = tempfile::Builder::new()
+        .prefix("interline-bench-")
+        .tempdir()
+        .map_err(BenchError::Folder)?;
+    let config = config(folder.path(), broker, prefix, load)?;
+    let topology = topology(&config)?;
+    let link = connect(&config).await?;
+    link.declare(&topology).await?;
+    let result = drained(&link, &config, load).await;
+    link.undeclare(&topology).await?;
+    link.close(CLOSE_TIMEOUT).await;
+    result
+}
+
+async fn drained(link: &Link, config: &Config, load: Load) -> Result<Figures, BenchError> {
+    let prefix = config.broker.prefix.as_str();
+    let messages = (0..load.messages).map(|n| event(prefix, "whatsapp", WHATSAPP, body(load, n)));
+    fill(link, messages).await?;
+    let mut queues = vec![names::dispatch_queue(prefix, "messenger", MESSENGER)];
+    if load.people > 2 {
+        queues.push(names::dispatch_queue(prefix, "instagram", INSTAGRAM));
+    }
+    let wanted = load.messages as u64 * queues.len() as u64;
+    let root = crate::daemon::root_key(config).map_err(crate::daemon::DaemonError::from)?;
+    let cpu_before = cpu_us();
+    let (daemon, handle) = Daemon::open(config.clone()).await?;
+    let mut running = JoinSet::new();
+    running.spawn(daemon.run());
+    let watched = watch(link, &queues, wanted).await;
+    let cpu = cpu_us() - cpu_before;
+    handle.stop();
+    while let Some(ended) = running.join_next().await {
+        ended.map_err(|error| BenchError::Wrong(error.to_string()))??;
+    }
+    let dispatches_a_second = watched?;
+    for queue in &queues {
+        check(link, queue, &root, load).await?;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    Ok(Figures {
+        per_second: dispatches_a_second / queues.len() as f64,
+        cpu_us: Some(cpu / load.messages as f64),
+        peak_rss_kib: peak_rss_kib(),
+    })
+}
+
+/// Every message once, and each lane in the order in which its conversation was filled.
+async fn check(link: &Link, queue: &str, root: &RootKey, load: Load) -> Result<(), BenchError> {
+    let wire = Wire::new(root);
+    let (mut consumer, acker) = link.consumer(queue, u16::MAX, "interline-bench").await?;
+    let mut ids = HashSet::with_capacity(load.messages);
+    let mut last: HashMap<LaneId, i64> = HashMap::new();
+    while ids.len() < load.messages {
+        for delivery in consumer.next_batch(256).await? {
+            let dispatch = wire
+                .open(delivery.properties.message_id.as_deref(), &delivery.body)
+                .map_err(|error| BenchError::Wrong(error.to_string()))?;
+            if !ids.insert(dispatch.id) {
+                return Err(BenchError::Wrong(format!("dispatch {} came twice", dispatch.id)));
+            }
+            let before = last.insert(dispatch.lane, dispatch.envelope.time);
+            if before.is_some_and(|before| before >= dispatch.envelope.time) {
+                return Err(BenchError::Wrong(format!("lane {} is out of order", dispatch.lane)));
+            }
+            acker.ack(delivery.tag);
+        }
+    }
+    acker.flush().await?;
+    consumer.close().await;
+    let left = link.depth(queue).await?.messages;
+    if left == 0 { Ok(()) } else { Err(BenchError::Wrong(format!("{left} dispatches too many"))) }
+}
+
+/// This process's CPU time so far, user and system, in microseconds; steps of 10 ms (proc(5), 100 ticks a second).
+fn cpu_us() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in parentheses may hold spaces; utime and stime are the 12th and 13th fields behind it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() * 10_000.0
+}
+
+fn peak_rss_kib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
