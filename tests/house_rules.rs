@@ -56,7 +56,7 @@ const IMPORTS: [(&str, &[&str], &[&str]); 13] = [
     // The simulated platforms share no code with the bridges: else a mistake would agree with itself.
     ("interline-sandbox", &[], &[]),
     // The chore that writes the contract asks the daemon for it.
-    ("xtask", &["interline", "interline-envelope"], &[]),
+    ("xtask", &["interline", "interline-envelope", "interline-rabbit-node"], &[]),
 ];
 const BRIDGE_IMPORTS: &[&str] =
     &["interline-envelope", "interline-relay", "interline-bridge-api", "interline-graph"];

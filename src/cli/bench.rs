@@ -28,11 +28,15 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// The relay stage: a full platform queue into the dispatch queues.
     Relay(RelayArgs),
 }
 
+/// Time the relay stage: a full platform queue into the dispatch queues.
+///
+/// The queues have a name of their own for each round, and are removed at its end.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  interline bench relay --messages 100000\n  \
+    interline bench relay --shovel rabbit@$(hostname -s) --json")]
 struct RelayArgs {
     /// The broker.
     #[arg(long, value_name = "URL", default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]

@@ -1,6 +1,7 @@
 //! The commands, a file each. They parse, call the library, print; they hold no logic of the walk.
 
 mod bench;
+mod bridges;
 mod check;
 mod conversations;
 mod dead;
@@ -54,6 +55,7 @@ enum Command {
     Conversations(conversations::Args),
     Status(status::Args),
     Dead(dead::Args),
+    Bridges(bridges::Args),
     Bench(bench::Args),
 }
 
@@ -107,6 +109,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Topology(args) => topology::run(&config, &args),
         Command::Conversations(args) => conversations::run(&config, &args),
         Command::Status(args) => status::run(&config, &args),
+        Command::Bridges(args) => bridges::run(&args),
         Command::Bench(args) => bench::run(&args, verbose),
         Command::Dead(args) => dead::run(&config, &args),
     }

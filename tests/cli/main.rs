@@ -7,6 +7,7 @@ mod config;
 mod dead;
 mod help;
 mod normalize;
+mod operators;
 mod readme;
 mod sandbox;
 mod support;

@@ -1,5 +1,6 @@
 //! The project's chores, run as `cargo xtask CHORE`. A chore a file.
 
+mod bench;
 mod needs;
 mod schema;
 mod test;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 const HELP: &str = "\
 cargo xtask test              install what the tests need, then check format, lints, docs, tests and dependencies
+cargo xtask bench [MESSAGES]   time the relay stage beside RabbitMQ's shovel: two queue types, two loads
 cargo xtask schema [--check]  write docs/*.schema.json and docs/asyncapi.yaml from the types, or say what differs
 ";
 
@@ -18,6 +20,8 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["test"] => test::run(root()),
+        ["bench"] => bench::run(root(), "50000"),
+        ["bench", messages] => bench::run(root(), messages),
         ["schema"] => schema::run(root(), false),
         ["schema", "--check"] => schema::run(root(), true),
         [] | ["help" | "--help" | "-h"] => say(HELP.trim_end()).map(|()| true),

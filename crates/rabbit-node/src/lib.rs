@@ -77,6 +77,17 @@ impl RabbitNode {
     /// # Panics
     /// Where RabbitMQ is not installed and `INTERLINE_REQUIRE_ALL=1` says that no test may be skipped.
     pub fn start() -> Result<Option<Self>, NodeError> {
+        Self::start_with(&[])
+    }
+
+    /// The same with plugins, such as `rabbitmq_shovel`.
+    ///
+    /// # Errors
+    /// As [`RabbitNode::start`].
+    ///
+    /// # Panics
+    /// As [`RabbitNode::start`].
+    pub fn start_with(plugins: &[&str]) -> Result<Option<Self>, NodeError> {
         if !is_installed() {
             return Ok(None);
         }
@@ -96,7 +107,7 @@ impl RabbitNode {
             command
         })?;
         let cookie = format!("INTERLINE{}{epmd_port}", std::process::id());
-        let mut node = Self::prepare(epmd_port, cookie, Some(epmd))?;
+        let mut node = Self::prepare(epmd_port, cookie, Some(epmd), plugins)?;
         node.start_again()?;
         Ok(Some(node))
     }
@@ -106,7 +117,7 @@ impl RabbitNode {
     /// # Errors
     /// [`NodeError`].
     pub fn start_joined(&self) -> Result<Self, NodeError> {
-        let mut node = Self::prepare(self.epmd_port, self.cookie.clone(), None)?;
+        let mut node = Self::prepare(self.epmd_port, self.cookie.clone(), None, &[])?;
         node.start_again()?;
         node.control(&["stop_app"])?;
         node.control(&["join_cluster", &self.name])?;
@@ -115,13 +126,18 @@ impl RabbitNode {
         Ok(node)
     }
 
-    fn prepare(epmd_port: u16, cookie: String, epmd: Option<Guarded>) -> Result<Self, NodeError> {
+    fn prepare(
+        epmd_port: u16,
+        cookie: String,
+        epmd: Option<Guarded>,
+        plugins: &[&str],
+    ) -> Result<Self, NodeError> {
         let home = tempfile::Builder::new().prefix("interline-rabbit-").tempdir()?;
         let cookie_path = home.path().join(".erlang.cookie");
         fs::write(&cookie_path, &cookie)?;
         fs::set_permissions(&cookie_path, fs::Permissions::from_mode(0o600))?;
         fs::write(home.path().join("rabbitmq.conf"), CONFIG)?;
-        fs::write(home.path().join("enabled_plugins"), "[].\n")?;
+        fs::write(home.path().join("enabled_plugins"), format!("[{}].\n", plugins.join(",")))?;
         fs::write(home.path().join("rabbitmq-env.conf"), "")?;
         let name = format!(
             "interline{}x{}@localhost",
@@ -130,6 +146,16 @@ impl RabbitNode {
         );
         let (port, dist_port) = (free_port()?, free_port()?);
         Ok(Self { name, port, dist_port, epmd_port, cookie, home, server: None, _epmd: epmd })
+    }
+
+    /// What `rabbitmqctl -n` calls it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The `rabbitmqctl` that belongs to it.
+    pub fn control_program() -> PathBuf {
+        Path::new(BIN).join("rabbitmqctl")
     }
 
     /// Where it listens: user and password `guest`, virtual host `/`.
@@ -207,7 +233,8 @@ impl RabbitNode {
         })
     }
 
-    fn environment(&self) -> Vec<(&'static str, String)> {
+    /// What `rabbitmqctl` wants in its environment to find this node.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
         let path = |name: &str| self.home.path().join(name).display().to_string();
         vec![
             ("PATH", PATH.to_owned()),

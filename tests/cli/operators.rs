@@ -1,0 +1,52 @@
+//! What helps an operator to choose and to measure.
+
+use crate::support::run;
+use interline_embedded_broker::{Config, EmbeddedBroker};
+use serde_json::Value;
+
+#[test]
+fn every_bridge_says_what_can_be_sent_through_it() {
+    let text = run(&["bridges"]).ended(0).out;
+    for line in [
+        "whatsapp (WhatsApp",
+        "text       up to 4096 characters",
+        "instagram (Instagram",
+        "text       up to 1000 bytes of UTF-8",
+        "messenger (Messenger",
+        "marker     none comes back",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let json = run(&["bridges", "--json"]).ended(0).out;
+    let bridges: Vec<Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(bridges.len(), 3);
+    assert!(bridges.iter().all(|bridge| bridge["capabilities"]["text"]["max"].is_u64()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bench_checks_what_it_drained_and_leaves_no_queue_behind() {
+    let broker = EmbeddedBroker::start(Config::default()).await.unwrap();
+    for people in ["2", "3"] {
+        let uri = broker.uri();
+        let ran = tokio::task::spawn_blocking(move || {
+            let load = ["--messages", "300", "--conversations", "7", "--people", people];
+            let rest = ["--broker", &uri, "--rounds", "2", "--json"];
+            run(&[&["bench", "relay"], &load[..], &rest[..]].concat())
+        })
+        .await
+        .unwrap()
+        .ended(0);
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        assert_eq!(report["relay"].as_array().unwrap().len(), 2, "{report}");
+        assert!(report["median"]["relay"]["per_second"].as_f64().unwrap() > 0.0, "{report}");
+        assert_eq!(report["median"]["shovel"], Value::Null);
+        assert!(broker.snapshot().queues.is_empty(), "{:?}", broker.snapshot().queues);
+    }
+}
+
+#[test]
+fn a_bench_without_a_broker_says_how_to_name_one() {
+    let ran = run(&["bench", "relay", "--broker", "amqp://127.0.0.1:1/%2f"]).ended(1);
+    assert!(ran.err.contains("--broker names another one"), "{}", ran.err);
+}
