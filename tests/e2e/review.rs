@@ -92,6 +92,25 @@ async fn a_dead_letter_that_is_replayed_into_a_blocked_lane_is_delivered_in_the_
     world.until_texts(&bob, &["blocked".to_owned(), "refused at first".to_owned()]).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_of_unknown_fate_that_was_held_is_sent_when_its_operator_replays_it() {
+    let (alice, bob) = (whatsapp(1, "Alice"), instagram(1, "Bob"));
+    let (broker, mut world) = pair(&alice, &bob).await;
+    world.deliver =
+        "settle_timeout = \"200ms\"\nrequest_timeout = \"500ms\"\nuncertain = \"hold\"\n"
+            .to_owned();
+    let hangs = strike(&world, &bob, Fault::Hang);
+    world.start();
+    world.phone(&alice).say("who knows").unwrap();
+    until_struck(&world, &hangs).await;
+    let queues = Queues::connect(&broker.uri()).await;
+    assert_eq!(reasons(&queues.until_dead(1).await), ["uncertain"]);
+    assert_eq!(world.phone(&bob).received_texts(), Vec::<String>::new());
+    replay_all(&world);
+    world.until_texts(&bob, &["who knows".to_owned()]).await;
+    assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
+}
+
 fn replay_all(world: &World) {
     let mut replay = Command::new(env!("CARGO_BIN_EXE_interline"));
     replay.args(["dead", "replay", "--all", "--config"]).arg(world.config_path());

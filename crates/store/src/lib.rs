@@ -80,7 +80,8 @@ pub trait Store: Send + Sync {
         state: DispatchState,
     ) -> Result<(), StoreError>;
 
-    /// Opens a dead dispatch once more: an operator replays it. Its rejected requests count as planned again.
+    /// Opens a dead dispatch once more: an operator replays it. Its requests that were rejected
+    /// or are of unknown fate count as planned again; what is known to be sent stays so.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.

@@ -133,6 +133,13 @@ async fn a_dead_dispatch_opens_again_for_a_replay_and_what_was_sent_stays_sent()
     assert_eq!(row.state, DispatchState::Open);
     assert!(matches!(row.requests[0].state, RequestState::Sent { .. }));
     assert_eq!(row.requests[1].state, RequestState::Planned);
+    // One of unknown fate was held for the operator, who now sends it.
+    let held = new_dispatch(3, 1);
+    store.begin(held.clone(), 10).await.unwrap();
+    store.finish(held.id, held.time, lane(), DispatchState::Dead).await.unwrap();
+    store.reopen(held.id, held.time).await.unwrap();
+    let row = store.dispatch(held.id, held.time).await.unwrap().unwrap();
+    assert_eq!(row.requests[0].state, RequestState::Planned);
     // One that died before it had a plan is planned anew.
     store.finish(dispatch_id(2), new.time, lane(), DispatchState::Dead).await.unwrap();
     store.reopen(dispatch_id(2), new.time).await.unwrap();

@@ -177,8 +177,8 @@ pub(super) fn reopen(db: &mut Db, id: DispatchId, time: i64) -> Result<(), Store
     }
     row.state = DispatchState::Open;
     for request in &mut row.requests {
-        // Only what is certainly not there is sent again.
-        if request.state == RequestState::Rejected {
+        // What is there is not sent again. Of what may be there the operator, who could look, has decided.
+        if matches!(request.state, RequestState::Rejected | RequestState::Intended { .. }) {
             request.state = RequestState::Planned;
         }
     }
