@@ -8,6 +8,7 @@
 
 mod brokers;
 mod canaries;
+mod content;
 mod crashes;
 mod egress;
 mod harness;
