@@ -18,13 +18,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Lets people on WhatsApp, Instagram and Messenger talk to each other, over RabbitMQ.
-///
-/// Try it without anything else installed:  interline sandbox --script demo
-/// Then write a config (config.example.toml has every key), check it, and run it:
-///   interline check --config interline.toml
-///   interline run --config interline.toml
 #[derive(Debug, Parser)]
-#[command(name = "interline", version, max_term_width = 100, verbatim_doc_comment)]
+#[command(name = "interline", version, max_term_width = 100, after_help = WHERE_TO_BEGIN)]
 pub struct Cli {
     /// The config file.
     #[arg(
@@ -42,6 +37,13 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
+
+const WHERE_TO_BEGIN: &str = "\
+Try it without anything else installed:
+  interline sandbox --script demo
+Then write a config (config.example.toml has every key), check it, and run it:
+  interline check --config interline.toml
+  interline run --config interline.toml";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -7,6 +7,7 @@ use crate::sandbox::demo::{self, Played};
 use crate::sandbox::live::{self, Output};
 use crate::sandbox::screen::{self, Style};
 use crate::sandbox::{Sandbox, SandboxError};
+use std::future::Future;
 use std::io::{BufRead, IsTerminal, Write};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -49,9 +50,13 @@ pub(super) fn run(args: &Args, verbose: u8) -> Outcome {
     crate::telemetry::init_quiet(verbose, LogFormat::Human);
     let (code, kept) = super::runtime()?.block_on(async {
         let mut sandbox = Sandbox::start().await?;
+        let stop = stop()?;
         let ended = match args.script {
-            Some(Script::Demo) => play(&mut sandbox, args.json).await,
-            None => stay(&mut sandbox, args.json).await.map(|()| ExitCode::Done),
+            Some(Script::Demo) => tokio::select! {
+                played = play(&mut sandbox, args.json) => played,
+                () = stop => Err(SandboxError::Interrupted),
+            },
+            None => stay(&mut sandbox, args.json, stop).await.map(|()| ExitCode::Done),
         };
         let stopped = sandbox.stop(args.keep).await;
         Ok::<_, SandboxError>((ended?, stopped?))
@@ -68,7 +73,7 @@ fn style() -> Style {
 }
 
 async fn play(sandbox: &mut Sandbox, json: bool) -> Result<ExitCode, SandboxError> {
-    let played = demo::play(sandbox).await?;
+    let played = demo::play(sandbox, demo::LIMIT).await?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if json {
         serde_json::to_writer_pretty(&mut out, &as_json(&played)).map_err(std::io::Error::from)?;
@@ -126,15 +131,23 @@ fn as_json(played: &Played) -> serde_json::Value {
     serde_json::json!({"holds": played.holds(), "phones": phones, "checks": played.checks})
 }
 
-async fn stay(sandbox: &mut Sandbox, json: bool) -> Result<(), SandboxError> {
+/// Ends with SIGTERM or Ctrl-C, either of which it catches from now on.
+fn stop() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = async move {
+    Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
+    })
+}
+
+async fn stay(
+    sandbox: &mut Sandbox,
+    json: bool,
+    stop: impl Future<Output = ()>,
+) -> Result<(), SandboxError> {
     let (send, typed) = mpsc::channel(TYPED_MAX);
     // A thread of its own that nobody waits for: a read from a terminal cannot be cancelled.
     std::thread::Builder::new().name("typed".to_owned()).spawn(move || {

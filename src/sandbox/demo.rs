@@ -7,15 +7,15 @@ use super::cast::{ALICE, BOB, CARLA, CAST, Member, platform_name};
 use super::screen;
 use super::{Sandbox, SandboxError};
 use bytes::Bytes;
-use interline_embedded_broker::EmbeddedBroker;
+use interline_embedded_broker::{EmbeddedBroker, Snapshot};
 use interline_sandbox::{Counts, MediaKind, Phone, Platform, Seen};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// How long a phone is watched for what it must show. Generous: it is no measure of speed.
-const LIMIT: Duration = Duration::from_secs(30);
+/// How long a phone may be watched for what it must show. Generous: it is no measure of speed.
+pub const LIMIT: Duration = Duration::from_secs(30);
 /// The longest text that Instagram takes, in bytes.
 const INSTAGRAM_TEXT_BYTES_MAX: usize = 1000;
 
@@ -64,11 +64,11 @@ impl Played {
     }
 }
 
-/// Plays it.
+/// Plays it. Whatever does not come within `limit` is a check that fails.
 ///
 /// # Errors
 /// [`SandboxError`] if the daemon ends meanwhile. A check that fails is no error.
-pub async fn play(sandbox: &mut Sandbox) -> Result<Played, SandboxError> {
+pub async fn play(sandbox: &mut Sandbox, limit: Duration) -> Result<Played, SandboxError> {
     let mut phones = HashMap::new();
     for member in CAST {
         phones.insert(member.name, sandbox.phone(&member)?);
@@ -79,6 +79,7 @@ pub async fn play(sandbox: &mut Sandbox) -> Result<Played, SandboxError> {
         broker: sandbox.broker().clone(),
         heard: HashMap::new(),
         checks: Vec::new(),
+        limit,
     };
     tokio::select! {
         played = stage.play() => played?,
@@ -141,6 +142,7 @@ struct Stage {
     /// How many messages each person has got so far, as far as they were expected.
     heard: HashMap<&'static str, usize>,
     checks: Vec<Check>,
+    limit: Duration,
 }
 
 impl Stage {
@@ -240,7 +242,7 @@ impl Stage {
         };
         let phone = self.phone(CARLA)?;
         // What is there is judged below, whether it came in time or not.
-        let _in_time = phone.wait_for(ends, LIMIT).await.is_ok();
+        let _in_time = phone.wait_for(ends, self.limit).await.is_ok();
         let heard = self.heard.entry(CARLA.name).or_default();
         let received = phone.received();
         let pieces: Vec<&str> = received.iter().skip(*heard).filter_map(Seen::text).collect();
@@ -262,7 +264,7 @@ impl Stage {
         let heard = self.heard.entry(member.name).or_default();
         let enough = *heard + wanted.len();
         // What is there is judged, whether it came in time or not.
-        let _in_time = phone.wait_for_received(enough, LIMIT).await.is_ok();
+        let _in_time = phone.wait_for_received(enough, self.limit).await.is_ok();
         let received: Vec<Seen> =
             phone.received().into_iter().skip(*heard).take(wanted.len()).collect();
         *heard += received.len();
@@ -274,19 +276,12 @@ impl Stage {
 
     /// The end of the play: nothing is under way, nothing more came than what was expected.
     async fn nothing_else_happened(&mut self) -> Result<(), SandboxError> {
-        let idle = async {
-            for platform in &self.platforms {
-                platform.idle().await;
+        let (counts, left) = match tokio::time::timeout(self.limit, self.settled()).await {
+            Ok(counts) => (counts, "none".to_owned()),
+            Err(_) => {
+                let counts = self.platforms.each_ref().map(Platform::counts);
+                (counts, left_over(&self.broker.snapshot()))
             }
-        };
-        // What is still under way then shows in the numbers below.
-        let _in_time = tokio::time::timeout(LIMIT, idle).await.is_ok();
-        let empty = |broker: &interline_embedded_broker::Snapshot| {
-            broker.queues.values().all(|depth| depth.ready + depth.unacked == 0)
-        };
-        let left = match self.broker.wait_until(empty, LIMIT).await {
-            Ok(_) => "none".to_owned(),
-            Err(error) => left_over(&error.last),
         };
         let name = "Every queue is empty, also the dead letters".to_owned();
         self.checks.push(equal(name, "none", &left));
@@ -296,8 +291,8 @@ impl Stage {
             let name = format!("{} on {} sees nothing twice", member.name, member.platform());
             self.checks.push(equal(name, &messages(expected), &messages(seen)));
         }
-        for platform in &self.platforms {
-            let Counts { updates, updates_taken, refused, .. } = platform.counts();
+        for (platform, counts) in self.platforms.iter().zip(counts) {
+            let Counts { updates, updates_taken, refused, .. } = counts;
             let platform = platform_name(platform.kind());
             let name = format!("{platform} was answered and refused nothing");
             let expected = format!("{updates} of {updates} updates taken, 0 sends refused");
@@ -306,6 +301,24 @@ impl Stage {
             self.checks.push(equal(name, &expected, &seen));
         }
         Ok(())
+    }
+
+    /// Waits until nothing is under way, neither at a platform nor in a queue, and answers with the platforms' numbers
+    /// of that moment.
+    async fn settled(&self) -> [Counts; 3] {
+        let quiet =
+            |counts: Counts| counts.updates == counts.updates_taken && counts.in_flight == 0;
+        loop {
+            for platform in &self.platforms {
+                platform.wait_for_counts(quiet).await;
+            }
+            let empty = self.broker.wait_until(is_empty, self.limit).await.is_ok();
+            // One may have begun anew while the other was waited for.
+            let counts = self.platforms.each_ref().map(Platform::counts);
+            if empty && counts.into_iter().all(quiet) && is_empty(&self.broker.snapshot()) {
+                return counts;
+            }
+        }
     }
 
     fn phone(&self, member: Member) -> Result<Phone, SandboxError> {
@@ -370,7 +383,14 @@ fn messages(count: usize) -> String {
     format!("{count} messages from the others")
 }
 
-fn left_over(broker: &interline_embedded_broker::Snapshot) -> String {
+fn is_empty(broker: &Snapshot) -> bool {
+    broker.queues.values().all(|depth| depth.ready + depth.unacked == 0)
+}
+
+fn left_over(broker: &Snapshot) -> String {
+    if is_empty(broker) {
+        return "none".to_owned();
+    }
     let full = broker.queues.iter().filter(|(_, depth)| depth.ready + depth.unacked > 0);
     let told: Vec<String> =
         full.map(|(name, depth)| format!("{} in {name}", depth.ready + depth.unacked)).collect();
@@ -415,6 +435,7 @@ mod tests {
     fn parts_pass_only_if_they_fit_and_say_the_same() {
         let whole = long_text();
         assert!(whole.len() > 2 * INSTAGRAM_TEXT_BYTES_MAX, "it takes three parts at least");
+        assert!(whole.chars().count() <= 2000, "Messenger lets nobody say more");
         assert!(!judge_pieces("", &whole, &[&whole]).holds, "one part is too long");
         let words: Vec<&str> = whole.split(' ').collect();
         assert!(judge_pieces("", &whole, &words).holds);

@@ -58,6 +58,9 @@ pub enum SandboxError {
     /// A person cannot do what the script says.
     #[error("a person cannot do what the script says")]
     Phone(#[from] PhoneError),
+    /// Somebody ended it before it was over.
+    #[error("it was ended before it was over")]
+    Interrupted,
     /// The output is closed.
     #[error("the output cannot be written")]
     Print(#[from] std::io::Error),

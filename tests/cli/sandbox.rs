@@ -1,6 +1,8 @@
 //! `sandbox`: from an empty folder, with nothing else installed.
 
 use crate::support::{program, run};
+use interline::sandbox::{Sandbox, demo};
+use interline_sandbox::{Fault, Kind, Order};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -41,6 +43,29 @@ fn the_demo_for_programs_is_one_json_object() {
     for message in carla["screen"].as_array().unwrap() {
         assert!(message["text"].as_str().is_none_or(|text| text.len() <= 1000), "{message:#}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demo_on_which_a_platform_refuses_a_person_does_not_hold_and_says_what_is_missing() {
+    let mut sandbox = Sandbox::start().await.unwrap();
+    let refused = Order::next(Fault::graph(400, 100, None)).until_released();
+    sandbox.platforms().of(Kind::Messenger).order(refused);
+    // Everything else is there long before; what is refused never comes.
+    let played = demo::play(&mut sandbox, Duration::from_secs(2)).await.unwrap();
+    sandbox.stop(false).await.unwrap();
+    assert!(!played.holds());
+    let check = |name: &str| {
+        let check = played.checks.iter().find(|check| check.name == name);
+        check.unwrap_or_else(|| panic!("{name}: {:#?}", played.checks))
+    };
+    let missing = check("Bob on Messenger gets Alice's text");
+    assert!(!missing.holds, "{missing:?}");
+    assert!(
+        missing.expected.contains("Alice: Hi both!") && missing.seen == "nothing",
+        "{missing:?}"
+    );
+    let dead = check("Every queue is empty, also the dead letters");
+    assert!(!dead.holds && dead.seen.contains("in interline.dead"), "{dead:?}");
 }
 
 /// Types lines into a live sandbox and reads what it says.
