@@ -351,7 +351,8 @@ impl Delivering {
             Uncertain::Resend => {
                 warn!(dispatch_id = %dispatch.id, "a request of unknown fate is sent again, as `uncertain` says");
                 self.not_sent(of, n).await?;
-                Ok(Sent::Step(Step::Again { after: Duration::ZERO }))
+                // Ever more rarely: where the platform takes it and never says so, each time is one more for the person.
+                Ok(Sent::Step(Step::Again { after: self.backoff(of) }))
             }
             Uncertain::Hold => Ok(Sent::Step(Step::Dead {
                 reason: Reason::Uncertain,

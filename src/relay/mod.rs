@@ -67,6 +67,9 @@ pub enum RelayError {
     /// A target still refused when the session ended; the event is not acknowledged and comes again.
     #[error("the relay stage stops while a target's queue refuses")]
     Stopping,
+    /// The store is closed; what it should remember is not acknowledged.
+    #[error("the relay stage lost the store")]
+    StoreClosed,
 }
 
 /// One event whose consequences are on their way.
@@ -178,7 +181,7 @@ impl Relay {
         let mut settlements = Vec::new();
         let kind = delivery.properties.kind.as_deref();
         if kind == Some(TYPE_ANSWER) {
-            self.hand_over(bridge.as_ref(), &delivery).await;
+            self.hand_over(bridge.as_ref(), &delivery).await?;
         } else {
             let consequences = match verdict {
                 Verdict::Poison(runs) => poisoned(runs),
@@ -212,21 +215,14 @@ impl Relay {
                 for confirm in confirms {
                     confirm.await?;
                 }
-                settle(store.as_ref(), settlements).await;
-                Ok(())
+                settle(store.as_ref(), settlements).await
             };
             Settled { tag, poison_key, result: result.await }
         })
     }
 
-    async fn hand_over(&self, bridge: &dyn Bridge, delivery: &Delivery) {
-        while let Err(error) = self.answers.hand_over(bridge, self.store.as_ref(), delivery).await {
-            if matches!(error, StoreError::Closed) {
-                return;
-            }
-            error!(%error, "an answer cannot be recorded; trying again");
-            tokio::time::sleep(STORE_RETRY).await;
-        }
+    async fn hand_over(&self, bridge: &dyn Bridge, delivery: &Delivery) -> Result<(), RelayError> {
+        until_recorded(|| self.answers.hand_over(bridge, self.store.as_ref(), delivery)).await
     }
 
     async fn remember(&self, bindings: Vec<interline_relay::Binding>) {
@@ -290,20 +286,58 @@ fn dead_letter(
     })
 }
 
-/// Records what markers tell. A settlement that cannot be written is tried until it is: the event is not
-/// acknowledged before.
-async fn settle(store: &dyn Store, settlements: Vec<Settlement>) {
-    for settlement in settlements {
-        let Settlement { marker, native_ids } = settlement;
-        loop {
-            match store.settle(marker.dispatch, marker.request, native_ids.clone()).await {
-                Ok(_) => break,
-                Err(StoreError::Closed) => return,
-                Err(error) => {
-                    error!(%error, "a marker cannot be recorded; trying again");
-                    tokio::time::sleep(STORE_RETRY).await;
-                }
+/// Records what markers tell.
+async fn settle(store: &dyn Store, settlements: Vec<Settlement>) -> Result<(), RelayError> {
+    for Settlement { marker, native_ids } in settlements {
+        until_recorded(|| store.settle(marker.dispatch, marker.request, native_ids.clone()))
+            .await?;
+    }
+    Ok(())
+}
+
+/// Tries to record what an event tells until it is done: the event is not acknowledged before. A row that is damaged
+/// stays so, and must not hold up what comes behind it.
+async fn until_recorded<T, W: Future<Output = Result<T, StoreError>>>(
+    mut write: impl FnMut() -> W,
+) -> Result<(), RelayError> {
+    loop {
+        match write().await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Closed) => return Err(RelayError::StoreClosed),
+            Err(error @ (StoreError::Sqlite(_) | StoreError::Commit(_))) => {
+                error!(%error, "what became of a send cannot be recorded; trying again");
+                tokio::time::sleep(STORE_RETRY).await;
+            }
+            Err(error) => {
+                error!(%error, "what became of a send can never be recorded");
+                return Ok(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn recorded(answers: Vec<Result<(), StoreError>>) -> (Result<(), RelayError>, usize) {
+        let mut left = answers.into_iter();
+        let done = until_recorded(|| std::future::ready(left.next().unwrap())).await;
+        (done, left.count())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn g1_news_of_a_send_is_acknowledged_only_when_it_is_recorded() {
+        let full = || Err(StoreError::Commit("the disk is full".to_owned()));
+        let (done, left) = recorded(vec![full(), full(), Ok(()), Ok(())]).await;
+        assert!(done.is_ok() && left == 1, "it is tried until it is recorded, and then no more");
+        let (done, _) = recorded(vec![full(), Err(StoreError::Closed)]).await;
+        assert!(matches!(done, Err(RelayError::StoreClosed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_damaged_row_holds_up_no_event() {
+        let (done, left) = recorded(vec![Err(StoreError::Damaged), Ok(())]).await;
+        assert!(done.is_ok() && left == 1);
     }
 }

@@ -111,6 +111,25 @@ async fn a_message_of_unknown_fate_that_was_held_is_sent_when_its_operator_repla
     assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_send_whose_fate_stays_unknown_is_sent_again_ever_more_rarely() {
+    let (alice, bob) = (whatsapp(1, "Alice"), instagram(1, "Bob"));
+    let (_broker, mut world) = pair(&alice, &bob).await;
+    world.deliver =
+        "settle_timeout = \"100ms\"\nretry_backoff_min = \"100ms\"\nretry_backoff_max = \"10s\"\n"
+            .to_owned();
+    let order = Order::next(Fault::TakeThenHtml500).person(&bob.person).until_released();
+    let taken = world.platforms.of(bob.kind).order(order);
+    world.start();
+    world.phone(&alice).say("again and again").unwrap();
+    let copies = |view: &[Seen]| view.iter().filter(|seen| !seen.mine).count();
+    world.until(&bob, "it comes again", |view| copies(view) >= 5).await;
+    taken.release();
+    let at: Vec<u64> = world.phone(&bob).received().iter().map(|seen| seen.at_ms).collect();
+    // The fourth wait is at least half of the minimum times eight; no machine sleeps for less.
+    assert!(at[4] - at[3] >= 400, "{at:?}");
+}
+
 fn replay_all(world: &World) {
     let mut replay = Command::new(env!("CARGO_BIN_EXE_interline"));
     replay.args(["dead", "replay", "--all", "--config"]).arg(world.config_path());
