@@ -49,12 +49,15 @@ enum Script {
 pub(super) fn run(args: &Args, verbose: u8) -> Outcome {
     crate::telemetry::init_quiet(verbose, LogFormat::Human);
     let (code, kept) = super::runtime()?.block_on(async {
-        let mut sandbox = Sandbox::start().await?;
-        let stop = stop()?;
+        let mut stop = std::pin::pin!(stop()?);
+        let mut sandbox = tokio::select! {
+            started = Sandbox::start() => started?,
+            () = &mut stop => return Err(SandboxError::Interrupted),
+        };
         let ended = match args.script {
             Some(Script::Demo) => tokio::select! {
                 played = play(&mut sandbox, args.json) => played,
-                () = stop => Err(SandboxError::Interrupted),
+                () = &mut stop => Err(SandboxError::Interrupted),
             },
             None => stay(&mut sandbox, args.json, stop).await.map(|()| ExitCode::Done),
         };
