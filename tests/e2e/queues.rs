@@ -4,7 +4,7 @@ use crate::harness::LIMIT;
 use bytes::Bytes;
 use interline_broker::{
     Acker, BrokerUrls, ConnectConfig, Consumer, Delivery, HeaderValue, Link, OutMessage,
-    Properties, Publisher, connect, topology,
+    Properties, PublishError, Publisher, connect, topology,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -66,7 +66,14 @@ impl Queues {
             properties: Properties::default(),
             body,
         };
-        self.publisher.publish(message).await.unwrap();
+        let publish = async {
+            // The queue may stand a moment before it is bound. What is unroutable was not stored.
+            while let Err(error) = self.publisher.publish(message.clone()).await {
+                assert!(matches!(error, PublishError::Unroutable { .. }), "{error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, publish).await.unwrap();
     }
 
     /// Consumes the requests for a platform, as its own backend does.
