@@ -2,7 +2,7 @@
 
 use crate::{needs, say};
 use anyhow::{Context, bail};
-use interline_rabbit_node::RabbitNode;
+use interline_rabbit_node::{Options, RabbitNode};
 use std::path::Path;
 use std::process::Command;
 
@@ -24,8 +24,9 @@ pub(crate) fn run(root: &Path, messages: &str) -> anyhow::Result<bool> {
     for queues in ["classic", "quorum"] {
         for (conversations, people) in LOADS {
             // A fresh node each time: what an earlier load left on disk would weigh on a later one.
-            let node = RabbitNode::start_with(&["rabbitmq_shovel"])?
-                .context("RabbitMQ is not installed")?;
+            let options =
+                Options { plugins: vec!["rabbitmq_shovel"], memory_mb: 4096, schedulers: 2 };
+            let node = RabbitNode::start_with(&options)?.context("RabbitMQ is not installed")?;
             let done = Command::new(target.join("release/interline"))
                 .args(["bench", "relay", "--broker", &node.uri(), "--messages", messages])
                 .args(["--conversations", conversations, "--people", people, "--queues", queues])

@@ -62,9 +62,27 @@ pub struct RabbitNode {
     epmd_port: u16,
     cookie: String,
     home: tempfile::TempDir,
+    options: Options,
     server: Option<Guarded>,
     /// `None` where it uses that of the node it joined.
     _epmd: Option<Guarded>,
+}
+
+/// What a node is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Plugins that come with RabbitMQ, such as `rabbitmq_shovel`.
+    pub plugins: Vec<&'static str>,
+    /// Beyond this it blocks publishing, in megabytes.
+    pub memory_mb: u32,
+    /// Erlang's threads; 1 where tests share the machine with the node.
+    pub schedulers: u8,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { plugins: Vec::new(), memory_mb: 512, schedulers: 1 }
+    }
 }
 
 impl RabbitNode {
@@ -77,17 +95,17 @@ impl RabbitNode {
     /// # Panics
     /// Where RabbitMQ is not installed and `INTERLINE_REQUIRE_ALL=1` says that no test may be skipped.
     pub fn start() -> Result<Option<Self>, NodeError> {
-        Self::start_with(&[])
+        Self::start_with(&Options::default())
     }
 
-    /// The same with plugins, such as `rabbitmq_shovel`.
+    /// The same with plugins, or larger.
     ///
     /// # Errors
     /// As [`RabbitNode::start`].
     ///
     /// # Panics
     /// As [`RabbitNode::start`].
-    pub fn start_with(plugins: &[&str]) -> Result<Option<Self>, NodeError> {
+    pub fn start_with(options: &Options) -> Result<Option<Self>, NodeError> {
         if !is_installed() {
             return Ok(None);
         }
@@ -107,7 +125,7 @@ impl RabbitNode {
             command
         })?;
         let cookie = format!("INTERLINE{}{epmd_port}", std::process::id());
-        let mut node = Self::prepare(epmd_port, cookie, Some(epmd), plugins)?;
+        let mut node = Self::prepare(epmd_port, cookie, Some(epmd), options.clone())?;
         node.start_again()?;
         Ok(Some(node))
     }
@@ -117,7 +135,8 @@ impl RabbitNode {
     /// # Errors
     /// [`NodeError`].
     pub fn start_joined(&self) -> Result<Self, NodeError> {
-        let mut node = Self::prepare(self.epmd_port, self.cookie.clone(), None, &[])?;
+        let mut node =
+            Self::prepare(self.epmd_port, self.cookie.clone(), None, Options::default())?;
         node.start_again()?;
         node.control(&["stop_app"])?;
         node.control(&["join_cluster", &self.name])?;
@@ -130,14 +149,19 @@ impl RabbitNode {
         epmd_port: u16,
         cookie: String,
         epmd: Option<Guarded>,
-        plugins: &[&str],
+        options: Options,
     ) -> Result<Self, NodeError> {
         let home = tempfile::Builder::new().prefix("interline-rabbit-").tempdir()?;
         let cookie_path = home.path().join(".erlang.cookie");
         fs::write(&cookie_path, &cookie)?;
         fs::set_permissions(&cookie_path, fs::Permissions::from_mode(0o600))?;
-        fs::write(home.path().join("rabbitmq.conf"), CONFIG)?;
-        fs::write(home.path().join("enabled_plugins"), format!("[{}].\n", plugins.join(",")))?;
+        let memory = options.memory_mb;
+        let config = format!("vm_memory_high_watermark.absolute = {memory}MB\n{CONFIG}");
+        fs::write(home.path().join("rabbitmq.conf"), config)?;
+        fs::write(
+            home.path().join("enabled_plugins"),
+            format!("[{}].\n", options.plugins.join(",")),
+        )?;
         fs::write(home.path().join("rabbitmq-env.conf"), "")?;
         let name = format!(
             "interline{}x{}@localhost",
@@ -145,7 +169,17 @@ impl RabbitNode {
             NODES.fetch_add(1, Ordering::Relaxed)
         );
         let (port, dist_port) = (free_port()?, free_port()?);
-        Ok(Self { name, port, dist_port, epmd_port, cookie, home, server: None, _epmd: epmd })
+        Ok(Self {
+            name,
+            port,
+            dist_port,
+            epmd_port,
+            cookie,
+            home,
+            options,
+            server: None,
+            _epmd: epmd,
+        })
     }
 
     /// What `rabbitmqctl -n` calls it.
@@ -252,8 +286,10 @@ impl RabbitNode {
             ("RABBITMQ_CONF_ENV_FILE", path("rabbitmq-env.conf")),
             ("RABBITMQ_ENABLED_PLUGINS_FILE", path("enabled_plugins")),
             ("RABBITMQ_PID_FILE", path("pid")),
-            // One scheduler: the tests share the machine with the node.
-            ("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1 +SDio 2 +A 2 +sbwt none".to_owned()),
+            (
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                format!("+S {0}:{0} +SDio 2 +A 2 +sbwt none", self.options.schedulers),
+            ),
             ("RABBITMQ_CTL_ERL_ARGS", "+S 1:1 +sbwt none".to_owned()),
         ]
     }
@@ -294,7 +330,6 @@ impl Drop for RabbitNode {
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 const CONFIG: &str = "\
-vm_memory_high_watermark.absolute = 512MB
 disk_free_limit.absolute = 20MB
 heartbeat = 30
 log.file.level = warning
