@@ -5,6 +5,7 @@
 
 mod config;
 mod dead;
+mod docs;
 mod help;
 mod normalize;
 mod operators;

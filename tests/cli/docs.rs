@@ -1,0 +1,18 @@
+//! What the operators' pages say is what the program does.
+
+mod topology;
+
+/// The first block of that language below a heading, or below the top.
+fn block(page: &'static str, below: &str, language: &str) -> &'static str {
+    let rest = page.split(below).nth(1).unwrap();
+    let start = rest.split(&format!("```{language}\n")).nth(1).unwrap();
+    start.split("\n```").next().unwrap()
+}
+
+/// The rows of the first table below a heading, each with its cells; the head and the rule are left out.
+fn table(page: &'static str, below: &str) -> Vec<Vec<&'static str>> {
+    let rest = page.split(below).nth(1).unwrap();
+    let lines = rest.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
