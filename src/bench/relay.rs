@@ -1,8 +1,8 @@
 //! The relay stage under load, and the check of what it drained.
 
 use super::{
-    BenchError, CLOSE_TIMEOUT, Figures, INSTAGRAM, Load, MESSENGER, WHATSAPP, body, config,
-    connect, fill, topology, watch,
+    BenchError, CLOSE_TIMEOUT, Figures, INSTAGRAM, LOOK_EVERY, Load, MESSENGER, WHATSAPP, body,
+    config, connect, fill, topology, watch,
 };
 use crate::config::Config;
 use crate::daemon::Daemon;
@@ -11,7 +11,12 @@ use crate::wire::Wire;
 use interline_broker::{Link, topology as names};
 use interline_envelope::{LaneId, RootKey};
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// How long a drained queue may take to say that it is empty.
+const COUNT_SETTLES_WITHIN: Duration = Duration::from_secs(10);
 
 /// Fills the platform's queue, drains it with the relay stage, checks the dispatches, removes the queues.
 ///
@@ -87,8 +92,17 @@ async fn check(link: &Link, queue: &str, root: &RootKey, load: Load) -> Result<(
     }
     acker.flush().await?;
     consumer.close().await;
-    let left = link.depth(queue).await?.messages;
-    if left == 0 { Ok(()) } else { Err(BenchError::Wrong(format!("{left} dispatches too many"))) }
+    // A quorum queue's count follows its acks a moment later.
+    let until = Instant::now() + COUNT_SETTLES_WITHIN;
+    loop {
+        match link.depth(queue).await?.messages {
+            0 => return Ok(()),
+            left if Instant::now() > until => {
+                return Err(BenchError::Wrong(format!("{left} dispatches too many")));
+            }
+            _ => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
 }
 
 /// This process's CPU time so far, user and system, in microseconds; steps of 10 ms (proc(5), 100 ticks a second).

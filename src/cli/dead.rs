@@ -64,6 +64,14 @@ enum Command {
         #[arg(long, conflicts_with = "id")]
         all: bool,
     },
+    /// Remove one dead letter for good.
+    ///
+    /// Nobody will ever get what it holds.
+    #[command(after_help = "Example:\n  interline dead drop 4f1c")]
+    Drop {
+        /// Its id, or the beginning of it.
+        id: String,
+    },
 }
 
 pub(super) fn run(path: &Path, args: &Args) -> Outcome {
@@ -96,6 +104,14 @@ async fn act(config: &Config, link: &Link, command: &Command) -> anyhow::Result<
                 Some(_) | None => letters.iter().map(|letter| id_of(letter).to_owned()).collect(),
             };
             replay(link, &queue, &ids).await
+        }
+        Command::Drop { id } => {
+            let id = id_of(find(&letters, id)?);
+            match link.take(&queue, id).await? {
+                Some(taken) => taken.remove().await?,
+                None => bail!("the dead letter {id} is gone; somebody else replayed or dropped it"),
+            }
+            Ok(writeln!(std::io::stdout(), "dropped {id}")?)
         }
     }
 }
@@ -139,9 +155,7 @@ async fn replay(link: &Link, queue: &str, ids: &[String]) -> anyhow::Result<()> 
         let Some(taken) = link.take(queue, id).await? else {
             bail!("the dead letter {id} is gone; somebody else replayed or dropped it");
         };
-        let message = back_to_where_it_died(&taken.delivery).with_context(|| {
-            format!("the dead letter {id} does not say where it came from; drop it by hand")
-        })?;
+        let message = back_to_where_it_died(&taken.delivery);
         match publisher.publish(message).await {
             Ok(()) => taken.remove().await?,
             Err(error) => {
@@ -156,24 +170,23 @@ async fn replay(link: &Link, queue: &str, ids: &[String]) -> anyhow::Result<()> 
     Ok(())
 }
 
-fn back_to_where_it_died(letter: &Delivery) -> Option<OutMessage> {
+/// A letter of ours says where it died; one that the broker put here itself has its queue's name for a routing key.
+fn back_to_where_it_died(letter: &Delivery) -> OutMessage {
     let headers = &letter.properties.headers;
     let get = |name| headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
     let replayed = headers.get(HEADER_REPLAYED).and_then(HeaderValue::as_int).unwrap_or(0);
     let mut properties = Properties {
         message_id: letter.properties.message_id.clone(),
-        kind: get(dead::HEADER_TYPE),
+        kind: get(dead::HEADER_TYPE).or_else(|| letter.properties.kind.clone()),
         ..Properties::default()
     };
     properties
         .headers
         .insert(HEADER_REPLAYED.to_owned(), HeaderValue::Int(replayed.saturating_add(1)));
-    Some(OutMessage {
-        exchange: get(dead::HEADER_EXCHANGE)?,
-        routing_key: get(dead::HEADER_ROUTING_KEY)?,
-        body: letter.body.clone(),
-        properties,
-    })
+    let (exchange, routing_key) = get(dead::HEADER_EXCHANGE)
+        .zip(get(dead::HEADER_ROUTING_KEY))
+        .unwrap_or_else(|| (String::new(), letter.routing_key.clone()));
+    OutMessage { exchange, routing_key, body: letter.body.clone(), properties }
 }
 
 fn find<'a>(letters: &'a [Delivery], id: &str) -> anyhow::Result<&'a Delivery> {

@@ -28,7 +28,7 @@ use interline_relay::LanePolicy;
 use interline_store::{DispatchState, HeldStage, Store, StoreError};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
@@ -91,6 +91,7 @@ pub struct Delivering {
     lanes: Mutex<HashMap<LaneId, Arc<Lane>>>,
     tasks: TaskTracker,
     session: AtomicU64,
+    prefetch_used: AtomicU16,
     session_changed: Notify,
     recent: Mutex<Recent>,
     pub(super) seen: Mutex<Seen>,
@@ -109,6 +110,7 @@ impl Delivering {
             lanes: Mutex::default(),
             tasks: TaskTracker::new(),
             session: AtomicU64::new(0),
+            prefetch_used: AtomicU16::new(0),
             session_changed: Notify::new(),
             recent: Mutex::default(),
             seen: Mutex::default(),
@@ -160,13 +162,20 @@ impl Delivering {
                 }
                 continue;
             }
-            let prefetch = self.live().config.deliver.prefetch;
+            let prefetch = self.prefetch();
             let (consumer, acker) = link.consumer(&queue, prefetch, "interline").await?;
             let ended = self.consume(consumer, &acker, &stop).await;
             self.next_session();
             ended?;
         }
         Ok(())
+    }
+
+    /// How much may be out at once. Never less than before: what the broker gives back after a crash must fit, or a
+    /// later delivery could overtake an earlier one.
+    fn prefetch(&self) -> u16 {
+        let wanted = self.live().config.deliver.prefetch;
+        self.prefetch_used.fetch_max(wanted, Ordering::SeqCst).max(wanted)
     }
 
     async fn consume(

@@ -3,7 +3,8 @@
 use crate::support::{Ran, run};
 use interline::sandbox::Sandbox;
 use interline::sandbox::cast::{ALICE, BOB, CARLA};
-use interline_broker::topology::dead_queue;
+use interline_broker::topology::{dead_exchange, dead_queue, events_queue};
+use interline_broker::{BrokerUrls, ConnectConfig, OutMessage, Properties};
 use interline_sandbox::{Fault, Kind, Order, Ordered, Phone};
 use std::time::Duration;
 
@@ -127,5 +128,44 @@ async fn a_replay_sends_once_more_and_what_is_refused_again_is_dead_again() {
         assert_eq!(stage.refusing.struck(), tried + replay, "one request for a replay");
     }
     assert_eq!(stage.phone(BOB).received_texts(), Vec::<String>::new());
+    stage.sandbox.stop(false).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_that_the_broker_itself_put_there_goes_back_to_its_queue() {
+    let stage = Stage::refusing().await;
+    let urls = BrokerUrls::parse(&[stage.sandbox.broker().uri()]).unwrap();
+    let link = interline_broker::connect(&ConnectConfig::new(urls, "test")).await.unwrap();
+    let publisher = link.publisher(1).await.unwrap();
+    for (id, text) in [("aaaa1111", "gone"), ("bbbb2222", "back again")] {
+        let body = serde_json::json!({
+            "object": "whatsapp_business_account",
+            "entry": [{"id": "1", "changes": [{"field": "messages", "value": {
+                "messaging_product": "whatsapp",
+                "metadata": {"display_phone_number": "1", "phone_number_id": ALICE.account},
+                "messages": [{"from": ALICE.id, "id": format!("wamid.{id}"), "type": "text",
+                    "timestamp": "1749416383", "text": {"body": text}}],
+            }}]}],
+        });
+        let letter = OutMessage {
+            exchange: dead_exchange("interline"),
+            routing_key: events_queue("interline", "whatsapp"),
+            body: body.to_string().into(),
+            properties: Properties {
+                message_id: Some(id.to_owned()),
+                kind: Some("interline.event".to_owned()),
+                ..Properties::default()
+            },
+        };
+        publisher.publish(letter).await.unwrap();
+    }
+    stage.until_dead(2).await;
+    stage.dead(&["drop", "aaaa"]).await.ended(0);
+    let list = stage.dead(&["list"]).await.ended(0).out;
+    assert!(list.starts_with("bbbb2222") && list.lines().count() == 1, "{list}");
+    stage.refusing.release();
+    stage.dead(&["replay", "--all"]).await.ended(0);
+    stage.phone(BOB).wait_for_received(1, LIMIT).await.unwrap();
+    assert_eq!(stage.phone(BOB).received_texts(), ["Alice: back again"]);
     stage.sandbox.stop(false).await.unwrap();
 }

@@ -117,7 +117,7 @@ fn is_blank(grapheme: &str) -> bool {
 }
 
 fn ends_sentence(grapheme: &str) -> bool {
-    grapheme.starts_with(['.', '!', '?', '…', '。', '！', '？', ':', ';', '"', '”', '»', ')'])
+    grapheme.starts_with(['.', '!', '?', '…', '。', '！', '？', ';', '"', '”', '»', ')'])
 }
 
 /// Scripts that put no space between sentences.
