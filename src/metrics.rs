@@ -3,6 +3,7 @@
 use crate::dead::{Reason, Stage};
 use interline_envelope::AccountRef;
 use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+/// What the name of every metric begins with.
+const PREFIX: &str = "interline";
 /// Upper bounds in seconds, from a millisecond to ten minutes.
 const SECONDS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0];
@@ -87,6 +90,7 @@ pub(crate) struct Levels {
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
+    names: Vec<String>,
     webhooks: Family<Webhook, Counter>,
     events: Family<Event, Counter>,
     dispatches: Family<OfAccount, Counter>,
@@ -120,23 +124,34 @@ fn seconds() -> Histogram {
     Histogram::new(SECONDS)
 }
 
-fn plain<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
-    let metric = M::default();
-    registry.register(name, help, metric.clone());
-    metric
+/// The registry, and what its metrics are called.
+struct Catalogue {
+    registry: Registry,
+    names: Vec<String>,
 }
 
-fn timed(registry: &mut Registry, name: &str, help: &str) -> Histograms {
-    let metric = Histograms::new_with_constructor(seconds);
-    registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
-    metric
+impl Catalogue {
+    fn plain<M: Metric + TypedMetric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.registry.register(name, help, metric.clone());
+        self.note::<M>(name);
+        metric
+    }
+
+    fn timed<M: Metric + TypedMetric + Clone>(&mut self, name: &str, help: &str, metric: M) -> M {
+        self.registry.register_with_unit(name, help, Unit::Seconds, metric.clone());
+        self.note::<M>(&format!("{name}_seconds"));
+        metric
+    }
+
+    fn note<M: TypedMetric>(&mut self, name: &str) {
+        let suffix = if M::TYPE.as_str() == "counter" { "_total" } else { "" };
+        self.names.push(format!("{PREFIX}_{name}{suffix}"));
+    }
 }
 
-fn committed(registry: &mut Registry) -> Histogram {
-    let metric = seconds();
-    let help = "One group commit of the store";
-    registry.register_with_unit("store_commit", help, Unit::Seconds, metric.clone());
-    metric
+fn by_bridge() -> Histograms {
+    Histograms::new_with_constructor(seconds)
 }
 
 fn of(account: &AccountRef) -> OfAccount {
@@ -146,33 +161,39 @@ fn of(account: &AccountRef) -> OfAccount {
 impl Metrics {
     /// Everything at zero.
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("interline");
-        let at = &mut registry;
+        let registry = Registry::with_prefix(PREFIX);
+        let mut at = Catalogue { registry, names: Vec::new() };
+        let sends = "From a request's first byte to its answer";
+        let waits = "From a dispatch's arrival to its end";
+        let lag = "From the source platform's clock to the target's answer";
+        let commits = "One group commit of the store";
         let inner = Inner {
-            webhooks: plain(at, "webhooks", "Webhook requests answered"),
-            events: plain(at, "events", "Native events taken from the platforms' queues"),
-            dispatches: plain(at, "dispatches", "Dispatches handed to an account's queue"),
-            sends: plain(at, "sends", "Requests to a platform by what came of them"),
-            dead: plain(at, "dead_letters", "Dead letters put down"),
+            webhooks: at.plain("webhooks", "Webhook requests answered"),
+            events: at.plain("events", "Native events taken from the platforms' queues"),
+            dispatches: at.plain("dispatches", "Dispatches handed to an account's queue"),
+            sends: at.plain("sends", "Requests to a platform by what came of them"),
+            dead: at.plain("dead_letters", "Dead letters put down"),
             dead_since_start: AtomicU64::new(0),
-            lanes: plain(at, "lanes", "Lanes with something to send"),
-            paused: plain(at, "account_paused", "1 while the account does not send"),
-            send_seconds: timed(at, "send", "From a request's first byte to its answer"),
-            lane_seconds: timed(at, "lane_wait", "From a dispatch's arrival to its end"),
-            lag_seconds: timed(
-                at,
-                "lag",
-                "From the source platform's clock to the target's answer",
-            ),
-            commit_seconds: committed(at),
-            connections: plain(at, "broker_connections", "Connections made to the broker"),
-            connected: plain(at, "broker_connected", "1 while the broker is connected"),
-            held: plain(at, "held_rows", "Dispatches that wait in the store"),
-            parked: plain(at, "parked_rows", "Dependents that wait for their target"),
-            bytes: plain(at, "store_bytes", "Size of the store's file"),
-            registry,
+            lanes: at.plain("lanes", "Lanes with something to send"),
+            paused: at.plain("account_paused", "1 while the account does not send"),
+            send_seconds: at.timed("send", sends, by_bridge()),
+            lane_seconds: at.timed("lane_wait", waits, by_bridge()),
+            lag_seconds: at.timed("lag", lag, by_bridge()),
+            commit_seconds: at.timed("store_commit", commits, seconds()),
+            connections: at.plain("broker_connections", "Connections made to the broker"),
+            connected: at.plain("broker_connected", "1 while the broker is connected"),
+            held: at.plain("held_rows", "Dispatches that wait in the store"),
+            parked: at.plain("parked_rows", "Dependents that wait for their target"),
+            bytes: at.plain("store_bytes", "Size of the store's file"),
+            names: at.names,
+            registry: at.registry,
         };
         Self(Arc::new(inner))
+    }
+
+    /// The name of every metric as Prometheus knows it: a counter with `_total`, a histogram without `_bucket`.
+    pub fn names(&self) -> &[String] {
+        &self.0.names
     }
 
     pub(crate) fn webhook(&self, bridge: &str, status: u16) {
@@ -251,4 +272,25 @@ impl Metrics {
 /// Seconds of a difference of two clocks, which may be negative by their skew.
 fn seconds_of(ms: i64) -> f64 {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0)).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_prometheus_reads_has_the_names_of_the_catalogue() {
+        let metrics = Metrics::new();
+        metrics.webhook("whatsapp", 200);
+        metrics.dead_letter(Stage::Relay, Reason::Poison);
+        let text = metrics.render(Levels::default()).unwrap();
+        let mut shown = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        assert!(shown.clone().count() >= 8, "{text}");
+        assert!(shown.all(|line| {
+            let (name, kind) = line.split_once(' ').unwrap();
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            metrics.names().contains(&format!("{name}{suffix}"))
+        }));
+        assert!(text.contains("interline_webhooks_total{"), "{text}");
+    }
 }

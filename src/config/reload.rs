@@ -36,6 +36,23 @@ pub enum Section {
 }
 
 impl Section {
+    /// Every part, in the order of the file.
+    pub const ALL: [Self; 13] = [
+        Self::RootKey,
+        Self::Broker,
+        Self::Store,
+        Self::IngestListen,
+        Self::Ingest,
+        Self::Stages,
+        Self::Relay,
+        Self::Deliver,
+        Self::Shutdown,
+        Self::Log,
+        Self::Admin,
+        Self::Accounts,
+        Self::Conversations,
+    ];
+
     /// As it stands in the config.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -32,6 +32,9 @@ pub enum PauseReason {
 }
 
 impl PauseReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Reauth, Self::Blocked, Self::Throttled, Self::Down];
+
     /// The word in logs and status.
     pub const fn as_str(self) -> &'static str {
         match self {

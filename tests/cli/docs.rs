@@ -1,5 +1,6 @@
 //! What the operators' pages say is what the program does.
 
+mod operations;
 mod topology;
 
 /// The first block of that language below a heading, or below the top.
