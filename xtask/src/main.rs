@@ -1,6 +1,7 @@
 //! The project's chores, run as `cargo xtask CHORE`. A chore a file.
 
 mod bench;
+mod clients;
 mod needs;
 mod schema;
 mod test;

@@ -1,4 +1,4 @@
-//! What the tests need beside Rust: a RabbitMQ server for the contract and end-to-end tests.
+//! What the tests need beside Rust: a RabbitMQ server for the contract and end-to-end tests, and what `clients` needs.
 
 use crate::say;
 use anyhow::{Context, bail};
@@ -15,21 +15,30 @@ const SERVER_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/lib/rabbitmq/bin", "/usr/l
 /// # Errors
 /// If it is missing and cannot be installed; the message says how to get it.
 pub(crate) fn ensure_rabbitmq() -> anyhow::Result<()> {
-    if find("rabbitmq-server").is_some() {
+    let elsewhere = "on another system see https://www.rabbitmq.com/docs/download";
+    ensure("rabbitmq-server", &["rabbitmq-server"], elsewhere)
+}
+
+/// The same for any program, which those packages of Debian have.
+///
+/// # Errors
+/// If it is missing and cannot be installed; the message says how to get it, and `elsewhere`.
+pub(crate) fn ensure(program: &str, packages: &[&str], elsewhere: &str) -> anyhow::Result<()> {
+    if find(program).is_some() {
         return Ok(());
     }
+    let names = packages.join(" ");
     if !is_root() || find("apt-get").is_none() {
         bail!(
-            "rabbitmq-server is missing, and this user cannot install it; run \
-             `sudo apt-get install rabbitmq-server`, or on another system see https://www.rabbitmq.com/docs/download"
+            "{program} is missing, and this user cannot install it; run `sudo apt-get install {names}`, or {elsewhere}"
         );
     }
-    say("xtask: rabbitmq-server is missing; installing it with apt-get")?;
+    say(&format!("xtask: {program} is missing; installing it with apt-get"))?;
     apt_get(&["update"])?;
-    apt_get(&["install", "--yes", "--no-install-recommends", "rabbitmq-server"])?;
-    if find("rabbitmq-server").is_none() {
+    apt_get(&[&["install", "--yes", "--no-install-recommends"], packages].concat())?;
+    if find(program).is_none() {
         bail!(
-            "apt-get installed rabbitmq-server, but it is in none of the usual folders; put it on the PATH"
+            "apt-get installed {names}, but {program} is in none of the usual folders; put it on the PATH"
         );
     }
     Ok(())

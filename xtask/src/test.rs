@@ -1,6 +1,6 @@
 //! `cargo xtask test`: all that must be green before a change goes in.
 
-use crate::{needs, say};
+use crate::{clients, needs, say};
 use anyhow::Context;
 use std::path::Path;
 use std::process::Command;
@@ -46,6 +46,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         deny: needs::find("cargo-deny").is_some(),
     };
     needs::ensure_rabbitmq()?;
+    clients::ensure(root)?;
     let started = Instant::now();
     let mut verdicts = Vec::new();
     for step in plan(surroundings) {
