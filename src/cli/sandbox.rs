@@ -2,18 +2,23 @@
 
 use super::{ExitCode, Outcome};
 use crate::config::LogFormat;
-
 use crate::sandbox::demo::{self, Played};
 use crate::sandbox::live::{self, Output};
 use crate::sandbox::screen::{self, Style};
+use crate::sandbox::script::{self, ScriptError};
 use crate::sandbox::{Sandbox, SandboxError};
 use std::future::Future;
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// How many typed lines wait at most.
 const TYPED_MAX: usize = 16;
+/// Of a longer screen, the beginning and the end are printed.
+const SCREEN_LINES_MAX: usize = 24;
+/// So many messages each.
+const SCREEN_ENDS: usize = 5;
 
 /// Try it on this machine: no account, no RabbitMQ, no config, no network needed.
 ///
@@ -27,10 +32,27 @@ const TYPED_MAX: usize = 16;
 #[command(after_help = "Examples:
   interline sandbox --script demo          play a conversation, show and check every phone
   interline sandbox                        speak yourself
-  interline sandbox --script demo --json   the play, for a program")]
+  interline sandbox --script demo --json   the play, for a program
+  interline sandbox --script ./own.toml    play what you wrote
+
+A script of your own is a TOML file of steps and of what every phone must show:
+
+  [[step]]
+  who = \"alice\"
+  say = \"Hello\"
+
+  [[expect]]
+  phone = \"bob\"
+  from = \"alice\"
+  shows = \"Alice: Hello\"
+
+docs/sandbox-scripts.md has all that can stand in it.")]
 pub(super) struct Args {
     /// Play a script and end: exit code 0 if every phone shows what it must, else 1.
-    #[arg(long, value_enum, value_name = "NAME")]
+    ///
+    /// demo: text, answer, reaction, photo, voice notes, a place, and a text too long for Instagram.
+    /// storm: many messages in three conversations, with webhooks posted twice and batched anew.
+    #[arg(long, value_parser = script, value_name = "NAME|FILE", verbatim_doc_comment)]
     script: Option<Script>,
     /// Print JSON: with a script one object with phones and checks; else one object a line.
     #[arg(long)]
@@ -40,23 +62,37 @@ pub(super) struct Args {
     keep: bool,
 }
 
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[derive(Clone, Debug)]
 enum Script {
-    /// Text, answer, reaction, photo, voice notes, a place, and a text too long for Instagram.
     Demo,
+    Written(Arc<script::Script>),
+}
+
+impl Script {
+    fn rooms(&self) -> usize {
+        match self {
+            Self::Demo => 1,
+            Self::Written(script) => script.rooms,
+        }
+    }
+}
+
+fn script(name: &str) -> Result<Script, ScriptError> {
+    if name == "demo" { Ok(Script::Demo) } else { script::load(name).map(Script::Written) }
 }
 
 pub(super) fn run(args: &Args, verbose: u8) -> Outcome {
     crate::telemetry::init_quiet(verbose, LogFormat::Human);
+    let rooms = args.script.as_ref().map_or(1, Script::rooms);
     let (code, kept) = super::runtime()?.block_on(async {
         let mut stop = std::pin::pin!(stop()?);
         let mut sandbox = tokio::select! {
-            started = Sandbox::start() => started?,
+            started = Sandbox::start_with(rooms) => started?,
             () = &mut stop => return Err(SandboxError::Interrupted),
         };
-        let ended = match args.script {
-            Some(Script::Demo) => tokio::select! {
-                played = play(&mut sandbox, args.json) => played,
+        let ended = match &args.script {
+            Some(script) => tokio::select! {
+                played = play(&mut sandbox, script, args.json) => played,
                 () = &mut stop => Err(SandboxError::Interrupted),
             },
             None => stay(&mut sandbox, args.json, stop).await.map(|()| ExitCode::Done),
@@ -75,8 +111,15 @@ fn style() -> Style {
     Style { coloured: wanted && std::io::stdout().is_terminal() }
 }
 
-async fn play(sandbox: &mut Sandbox, json: bool) -> Result<ExitCode, SandboxError> {
-    let played = demo::play(sandbox, demo::LIMIT).await?;
+async fn play(
+    sandbox: &mut Sandbox,
+    script: &Script,
+    json: bool,
+) -> Result<ExitCode, SandboxError> {
+    let played = match script {
+        Script::Demo => demo::play(sandbox, demo::LIMIT).await?,
+        Script::Written(script) => script::play(sandbox, script).await?,
+    };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if json {
         serde_json::to_writer_pretty(&mut out, &as_json(&played)).map_err(std::io::Error::from)?;
@@ -92,7 +135,17 @@ async fn play(sandbox: &mut Sandbox, json: bool) -> Result<ExitCode, SandboxErro
 fn tell(out: &mut impl Write, played: &Played, style: Style) -> std::io::Result<()> {
     for (member, view) in &played.screens {
         writeln!(out, "{}", style.strong(&screen::title(member)))?;
+        let left_out = match view.len() {
+            count if count > SCREEN_LINES_MAX => SCREEN_ENDS..count - SCREEN_ENDS,
+            _ => 0..0,
+        };
         for (index, (seen, line)) in view.iter().zip(screen::lines(view)).enumerate() {
+            if left_out.contains(&index) {
+                if index == left_out.start {
+                    writeln!(out, "   … {} more", left_out.len())?;
+                }
+                continue;
+            }
             let line = if seen.mine { style.dim(&line) } else { line };
             writeln!(out, "  {:>2} {line}", index + 1)?;
         }

@@ -29,7 +29,8 @@ pub use settings::{
 };
 
 use interline_envelope::RootKey;
-use reader::{Report, TableReader};
+use reader::Report;
+pub(crate) use reader::TableReader;
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
@@ -129,10 +130,32 @@ fn read(path: &Path) -> Result<String, ConfigErrors> {
 
 /// Reads everything that can be read; the report says whether it may be used.
 fn walk(path: &Path, text: &str, known_bridges: &[String]) -> (Config<SecretRef>, Report) {
+    walk_with(path, text, |reader| sections::read(reader, known_bridges))
+}
+
+/// Reads another file of ours that people write in TOML, with the same care: every mistake at once, with key and line.
+///
+/// # Errors
+/// All mistakes, in the order of the file.
+pub(crate) fn read_toml<T>(
+    path: &Path,
+    text: &str,
+    read: impl FnOnce(&mut TableReader<'_, '_>) -> T,
+) -> Result<T, Vec<Finding>> {
+    let (out, mut report) = walk_with(path, text, read);
+    report.findings.sort_by_key(|finding| finding.at);
+    if report.findings.is_empty() { Ok(out) } else { Err(report.findings) }
+}
+
+fn walk_with<T>(
+    path: &Path,
+    text: &str,
+    read: impl FnOnce(&mut TableReader<'_, '_>) -> T,
+) -> (T, Report) {
     let mut report = Report::new(path, text);
     let (document, syntax_errors) = DeTable::parse_recoverable(text);
     let mut reader = TableReader::new(document.get_ref(), &mut report);
-    let config = sections::read(&mut reader, known_bridges);
+    let out = read(&mut reader);
     reader.finish();
     if syntax_errors.is_empty() {
         let follow_ups = std::mem::take(&mut report.follow_ups);
@@ -140,7 +163,7 @@ fn walk(path: &Path, text: &str, known_bridges: &[String]) -> (Config<SecretRef>
     } else {
         tell_syntax_errors(&syntax_errors, &mut report);
     }
-    (config, report)
+    (out, report)
 }
 
 /// One for each line that cannot be parsed, and then nothing else of that line: it was read in part at best.

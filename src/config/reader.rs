@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 
 /// What reading a file brought to light.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(crate) struct Report {
     file: Arc<str>,
     /// Where relative paths begin.
     folder: PathBuf,
@@ -35,10 +35,10 @@ pub(super) struct Report {
 
 /// A value with its key and place.
 #[derive(Clone, Debug)]
-pub(super) struct Found<T> {
-    pub(super) value: T,
-    pub(super) key: String,
-    pub(super) at: Position,
+pub(crate) struct Found<T> {
+    pub(crate) value: T,
+    pub(crate) key: String,
+    pub(crate) at: Position,
 }
 
 impl Report {
@@ -66,7 +66,7 @@ impl Report {
         Position { line: number(line), column: number(before.chars().count() + 1) }
     }
 
-    pub(super) fn mistake(&mut self, key: &str, at: Position, message: impl Into<String>) {
+    pub(crate) fn mistake(&mut self, key: &str, at: Position, message: impl Into<String>) {
         let finding = self.finding(key, at, message.into());
         self.findings.push(finding);
     }
@@ -94,12 +94,12 @@ impl Report {
 
 /// One table, or the place where an absent one would stand: then every key takes its default.
 #[derive(Debug)]
-pub(super) struct TableReader<'d, 'r> {
+pub(crate) struct TableReader<'d, 'r> {
     table: Option<&'d DeTable<'d>>,
-    pub(super) key: String,
-    pub(super) at: Position,
+    pub(crate) key: String,
+    pub(crate) at: Position,
     asked: Vec<&'static str>,
-    pub(super) report: &'r mut Report,
+    pub(crate) report: &'r mut Report,
 }
 
 impl<'d, 'r> TableReader<'d, 'r> {
@@ -114,12 +114,12 @@ impl<'d, 'r> TableReader<'d, 'r> {
     }
 
     /// Notes that a key is missing; it is told where its table begins.
-    pub(super) fn absent(&mut self, key: &str, message: impl Into<String>) {
+    pub(crate) fn absent(&mut self, key: &str, message: impl Into<String>) {
         self.report.follow_up(&self.path(key), self.at, message);
     }
 
     /// Notes that a key (or, if `key` is empty, the table) does not fit to another.
-    pub(super) fn contradiction(&mut self, key: &str, message: impl Into<String>) {
+    pub(crate) fn contradiction(&mut self, key: &str, message: impl Into<String>) {
         let value = self.table.and_then(|table| table.get(key));
         let at = value.map_or(self.at, |value| self.report.position(value.span().start));
         let path = if key.is_empty() { self.key.clone() } else { self.path(key) };
@@ -127,11 +127,11 @@ impl<'d, 'r> TableReader<'d, 'r> {
     }
 
     /// True if the key stands in the file, whatever its value.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
-    pub(super) fn find(&mut self, key: &'static str) -> Option<Found<&'d DeValue<'d>>> {
+    pub(crate) fn find(&mut self, key: &'static str) -> Option<Found<&'d DeValue<'d>>> {
         let path = self.path(key);
         self.asked.push(key);
         self.report.known.insert(without_indices(&path));
@@ -143,12 +143,12 @@ impl<'d, 'r> TableReader<'d, 'r> {
         })
     }
 
-    pub(super) fn text(&mut self, key: &'static str) -> Option<Found<&'d str>> {
+    pub(crate) fn text(&mut self, key: &'static str) -> Option<Found<&'d str>> {
         let found = self.find(key)?;
         self.typed(found, "a string in quotes", |value| value.as_str())
     }
 
-    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> bool {
+    pub(crate) fn flag(&mut self, key: &'static str, default: bool) -> bool {
         let found = self
             .find(key)
             .and_then(|found| self.typed(found, "true or false", |value| value.as_bool()));
@@ -156,7 +156,7 @@ impl<'d, 'r> TableReader<'d, 'r> {
     }
 
     /// A whole number within `range`.
-    pub(super) fn number<N>(&mut self, key: &'static str, default: N, range: RangeInclusive<N>) -> N
+    pub(crate) fn number<N>(&mut self, key: &'static str, default: N, range: RangeInclusive<N>) -> N
     where
         N: Copy + PartialOrd + TryFrom<u64> + std::fmt::Display,
     {
@@ -178,7 +178,7 @@ impl<'d, 'r> TableReader<'d, 'r> {
     }
 
     /// A duration such as `"30s"` within `range`.
-    pub(super) fn duration(
+    pub(crate) fn duration(
         &mut self,
         key: &'static str,
         default: Duration,
@@ -311,7 +311,7 @@ impl<'d, 'r> TableReader<'d, 'r> {
     }
 
     /// A `[section]`; absent, it is read as an empty one.
-    pub(super) fn section<T>(
+    pub(crate) fn section<T>(
         &mut self,
         key: &'static str,
         read: impl FnOnce(&mut TableReader<'d, '_>) -> T,
@@ -325,7 +325,7 @@ impl<'d, 'r> TableReader<'d, 'r> {
     }
 
     /// Every table of a `[[section]]`.
-    pub(super) fn tables<T>(
+    pub(crate) fn tables<T>(
         &mut self,
         key: &'static str,
         mut read: impl FnMut(&mut TableReader<'d, '_>) -> T,

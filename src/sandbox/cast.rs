@@ -1,4 +1,4 @@
-//! Who plays: three people, one on each platform, in one conversation.
+//! Who plays: three people, one on each platform, in one conversation; for scripts up to three such conversations.
 
 use interline_sandbox::{AccountConfig, Config, Kind, Person, Phone, Platforms};
 use std::fmt::Write as _;
@@ -18,27 +18,50 @@ pub struct Member {
 }
 
 /// On WhatsApp.
-pub const ALICE: Member =
-    Member { name: "Alice", kind: Kind::WhatsApp, account: "106540352242922", id: "15550001111" };
+pub const ALICE: Member = on_whatsapp("Alice", "15550001111");
 /// On Messenger.
-pub const BOB: Member = Member {
-    name: "Bob",
-    kind: Kind::Messenger,
-    account: "104500000000001",
-    id: "6100000000000001",
-};
+pub const BOB: Member = on_messenger("Bob", "6100000000000001");
 /// On Instagram.
-pub const CARLA: Member = Member {
-    name: "Carla",
-    kind: Kind::Instagram,
-    account: "17841400000000001",
-    id: "1700000000000001",
-};
-/// All of them.
+pub const CARLA: Member = on_instagram("Carla", "1700000000000001");
+/// All who are always there.
 pub const CAST: [Member; 3] = [ALICE, BOB, CARLA];
+/// Every conversation that a sandbox can have, the first of which is always there: its name in the config, its people.
+pub const ROOMS: [(&str, [Member; 3]); 3] = [
+    ("sandbox", CAST),
+    (
+        "sandbox-2",
+        [
+            on_whatsapp("Dave", "15550002222"),
+            on_messenger("Erin", "6100000000000002"),
+            on_instagram("Frank", "1700000000000002"),
+        ],
+    ),
+    (
+        "sandbox-3",
+        [
+            on_whatsapp("Gina", "15550003333"),
+            on_messenger("Hugo", "6100000000000003"),
+            on_instagram("Iris", "1700000000000003"),
+        ],
+    ),
+];
 
-/// The conversation's name in the config.
-const CONVERSATION: &str = "sandbox";
+const fn on_whatsapp(name: &'static str, id: &'static str) -> Member {
+    Member { name, kind: Kind::WhatsApp, account: "106540352242922", id }
+}
+
+const fn on_messenger(name: &'static str, id: &'static str) -> Member {
+    Member { name, kind: Kind::Messenger, account: "104500000000001", id }
+}
+
+const fn on_instagram(name: &'static str, id: &'static str) -> Member {
+    Member { name, kind: Kind::Instagram, account: "17841400000000001", id }
+}
+
+/// Everybody in the first so many conversations.
+pub fn people(rooms: usize) -> impl Iterator<Item = Member> {
+    ROOMS.into_iter().take(rooms).flat_map(|(_, people)| people)
+}
 
 impl Member {
     /// The platform's name as people write it.
@@ -77,8 +100,8 @@ pub const fn platform_name(kind: Kind) -> &'static str {
     }
 }
 
-/// The simulated platforms with the cast on them.
-pub(super) fn platforms() -> Config {
+/// The simulated platforms with the people of so many conversations on them.
+pub(super) fn platforms(rooms: usize) -> Config {
     let mut config = Config::default();
     for member in CAST {
         let platform = match member.kind {
@@ -86,14 +109,22 @@ pub(super) fn platforms() -> Config {
             Kind::Messenger => &mut config.messenger,
             Kind::Instagram => &mut config.instagram,
         };
-        let person = Person::new(member.id, member.name);
-        platform.accounts.push(AccountConfig::new(member.account).with(person));
+        let mut account = AccountConfig::new(member.account);
+        for person in people(rooms).filter(|person| person.kind == member.kind) {
+            account = account.with(Person::new(person.id, person.name));
+        }
+        platform.accounts.push(account);
     }
     config
 }
 
 /// The daemon's config, in the operator's own language. The webhook server takes a free port.
-pub(super) fn daemon_config(broker: &str, store: &Path, platforms: &Platforms) -> String {
+pub(super) fn daemon_config(
+    broker: &str,
+    store: &Path,
+    platforms: &Platforms,
+    rooms: usize,
+) -> String {
     let mut toml = String::from("# Written by `interline sandbox`; all secrets are invented.\n\n");
     // Writing to a String cannot fail; what is missing would be found by the check of the config.
     let mut line = |text: std::fmt::Arguments<'_>| {
@@ -111,12 +142,14 @@ pub(super) fn daemon_config(broker: &str, store: &Path, platforms: &Platforms) -
         line(format_args!("app_secret = \"{}\"", app_secret(id)));
         line(format_args!("verify_token = \"{}\"\n", verify_token(id)));
     }
-    line(format_args!("[[conversation]]\nname = \"{CONVERSATION}\"\nparticipants = ["));
-    for member in CAST {
-        let (address, name) = (member.address(), member.name);
-        line(format_args!("  {{ address = \"{address}\", name = \"{name}\" }},"));
+    for (name, people) in ROOMS.into_iter().take(rooms) {
+        line(format_args!("[[conversation]]\nname = \"{name}\"\nparticipants = ["));
+        for member in people {
+            let (address, name) = (member.address(), member.name);
+            line(format_args!("  {{ address = \"{address}\", name = \"{name}\" }},"));
+        }
+        line(format_args!("]\n"));
     }
-    line(format_args!("]"));
     toml
 }
 

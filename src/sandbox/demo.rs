@@ -30,10 +30,10 @@ pub(super) const PHOTO: &[u8] =
     b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x04\0\0\0\xb5\x1c\x0c\x02\
 \0\0\0\x0bIDATx\xdacd`\0\0\0\x06\0\x020\x81\xd0/\0\0\0\0IEND\xaeB`\x82";
 /// The head of an Ogg stream with Opus, as WhatsApp's voice notes begin.
-const OGG: &[u8] = b"OggS\0\x02\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x01\x13\
+pub(super) const OGG: &[u8] = b"OggS\0\x02\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\x01\x13\
 OpusHead\x01\x01\x38\x01\x80\xbb\0\0\0\0\0";
 /// The head of an MP4 sound file, as Messenger's voice clips begin.
-const MP4: &[u8] = b"\0\0\0\x1cftypM4A \0\0\0\0M4A mp42isom\0\0\0\0\0\0\0\x08mdat";
+pub(super) const MP4: &[u8] = b"\0\0\0\x1cftypM4A \0\0\0\0M4A mp42isom\0\0\0\0\0\0\0\x08mdat";
 
 /// One thing that a phone, or the whole, must show.
 #[derive(Clone, Debug, Serialize)]
@@ -276,15 +276,8 @@ impl Stage {
 
     /// The end of the play: nothing is under way, nothing more came than what was expected.
     async fn nothing_else_happened(&mut self) -> Result<(), SandboxError> {
-        let (counts, left) = match tokio::time::timeout(self.limit, self.settled()).await {
-            Ok(counts) => (counts, "none".to_owned()),
-            Err(_) => {
-                let counts = self.platforms.each_ref().map(Platform::counts);
-                (counts, left_over(&self.broker.snapshot()))
-            }
-        };
-        let name = "Every queue is empty, also the dead letters".to_owned();
-        self.checks.push(equal(name, "none", &left));
+        let (counts, empty) = quiet(&self.platforms, &self.broker, self.limit).await;
+        self.checks.push(empty);
         for member in CAST {
             let expected = self.heard.get(member.name).copied().unwrap_or_default();
             let seen = self.phone(member)?.received().len();
@@ -292,33 +285,9 @@ impl Stage {
             self.checks.push(equal(name, &messages(expected), &messages(seen)));
         }
         for (platform, counts) in self.platforms.iter().zip(counts) {
-            let Counts { updates, updates_taken, refused, .. } = counts;
-            let platform = platform_name(platform.kind());
-            let name = format!("{platform} was answered and refused nothing");
-            let expected = format!("{updates} of {updates} updates taken, 0 sends refused");
-            let seen =
-                format!("{updates_taken} of {updates} updates taken, {refused} sends refused");
-            self.checks.push(equal(name, &expected, &seen));
+            self.checks.push(answered(platform, counts));
         }
         Ok(())
-    }
-
-    /// Waits until nothing is under way, neither at a platform nor in a queue, and answers with the platforms' numbers
-    /// of that moment.
-    async fn settled(&self) -> [Counts; 3] {
-        let quiet =
-            |counts: Counts| counts.updates == counts.updates_taken && counts.in_flight == 0;
-        loop {
-            for platform in &self.platforms {
-                platform.wait_for_counts(quiet).await;
-            }
-            let empty = self.broker.wait_until(is_empty, self.limit).await.is_ok();
-            // One may have begun anew while the other was waited for.
-            let counts = self.platforms.each_ref().map(Platform::counts);
-            if empty && counts.into_iter().all(quiet) && is_empty(&self.broker.snapshot()) {
-                return counts;
-            }
-        }
     }
 
     fn phone(&self, member: Member) -> Result<Phone, SandboxError> {
@@ -374,13 +343,58 @@ fn judge_pieces(name: &str, whole: &str, pieces: &[&str]) -> Check {
     }
 }
 
-fn equal(name: String, expected: &str, seen: &str) -> Check {
+pub(super) fn equal(name: String, expected: &str, seen: &str) -> Check {
     let (expected, seen) = (expected.to_owned(), seen.to_owned());
     Check { name, holds: expected == seen, expected, seen }
 }
 
 fn messages(count: usize) -> String {
     format!("{count} messages from the others")
+}
+
+/// Waits until nothing is under way, and judges whether every queue is empty; with the platforms' numbers of that moment.
+pub(super) async fn quiet(
+    platforms: &[Platform; 3],
+    broker: &EmbeddedBroker,
+    limit: Duration,
+) -> ([Counts; 3], Check) {
+    let (counts, left) = match tokio::time::timeout(limit, settled(platforms, broker, limit)).await
+    {
+        Ok(counts) => (counts, "none".to_owned()),
+        Err(_) => (platforms.each_ref().map(Platform::counts), left_over(&broker.snapshot())),
+    };
+    (counts, equal("Every queue is empty, also the dead letters".to_owned(), "none", &left))
+}
+
+/// Waits until nothing is under way, neither at a platform nor in a queue, and answers with the platforms' numbers of
+/// that moment.
+async fn settled(
+    platforms: &[Platform; 3],
+    broker: &EmbeddedBroker,
+    limit: Duration,
+) -> [Counts; 3] {
+    let quiet = |counts: Counts| counts.updates == counts.updates_taken && counts.in_flight == 0;
+    loop {
+        for platform in platforms {
+            platform.wait_for_counts(quiet).await;
+        }
+        let empty = broker.wait_until(is_empty, limit).await.is_ok();
+        // One may have begun anew while the other was waited for.
+        let counts = platforms.each_ref().map(Platform::counts);
+        if empty && counts.into_iter().all(quiet) && is_empty(&broker.snapshot()) {
+            return counts;
+        }
+    }
+}
+
+/// Whether the daemon took every update of a platform, and sent it nothing that its rules refuse.
+pub(super) fn answered(platform: &Platform, counts: Counts) -> Check {
+    let Counts { updates, updates_taken, refused, .. } = counts;
+    let platform = platform_name(platform.kind());
+    let name = format!("{platform} was answered and refused nothing");
+    let expected = format!("{updates} of {updates} updates taken, 0 sends refused");
+    let seen = format!("{updates_taken} of {updates} updates taken, {refused} sends refused");
+    equal(name, &expected, &seen)
 }
 
 fn is_empty(broker: &Snapshot) -> bool {

@@ -8,6 +8,7 @@ pub mod demo;
 pub mod live;
 pub mod prompt;
 pub mod screen;
+pub mod script;
 
 use crate::config::{Config, ConfigErrors, SecretSource};
 use crate::daemon::{Daemon, DaemonError, Handle};
@@ -58,6 +59,15 @@ pub enum SandboxError {
     /// A person cannot do what the script says.
     #[error("a person cannot do what the script says")]
     Phone(#[from] PhoneError),
+    /// A step of a script cannot be done.
+    #[error("the step at line {line} of the script cannot be done")]
+    Step {
+        /// Where the step begins.
+        line: u32,
+        /// Why.
+        #[source]
+        source: PhoneError,
+    },
     /// Somebody ended it before it was over.
     #[error("it was ended before it was over")]
     Interrupted,
@@ -82,6 +92,14 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`] says which of them did not start.
     pub async fn start() -> Result<Self, SandboxError> {
+        Self::start_with(1).await
+    }
+
+    /// The same with so many conversations of three, at most as many as [`cast::ROOMS`] has.
+    ///
+    /// # Errors
+    /// [`SandboxError`] says what did not start.
+    pub async fn start_with(rooms: usize) -> Result<Self, SandboxError> {
         let folder = tempfile::Builder::new()
             .prefix("interline-sandbox-")
             .tempdir()
@@ -89,9 +107,9 @@ impl Sandbox {
         let broker = EmbeddedBroker::start(interline_embedded_broker::Config::default())
             .await
             .map_err(SandboxError::Broker)?;
-        let platforms = Platforms::start(cast::platforms()).await?;
+        let platforms = Platforms::start(cast::platforms(rooms)).await?;
         let store = folder.path().join("interline.db");
-        let text = cast::daemon_config(&broker.uri(), &store, &platforms);
+        let text = cast::daemon_config(&broker.uri(), &store, &platforms, rooms);
         let path = folder.path().join("interline.toml");
         std::fs::write(&path, &text).map_err(SandboxError::Folder)?;
         // It has no secrets but its own, so the environment decides nothing.

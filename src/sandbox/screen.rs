@@ -126,7 +126,7 @@ const fn noun(kind: MediaKind) -> &'static str {
 }
 
 /// A text on one line; of a long one the beginning and the end, and how long it is.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let line = text.replace('\n', " ⏎ ");
     let count = line.chars().count();
     if count <= BEGINNING_CHARS + 2 * END_CHARS {

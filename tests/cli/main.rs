@@ -11,4 +11,5 @@ mod normalize;
 mod operators;
 mod readme;
 mod sandbox;
+mod script;
 mod support;

@@ -1,0 +1,290 @@
+//! Reads a script with the reader of the config: every mistake at once, with line, key and how to mend it.
+
+use super::{Deed, Expectation, Happens, Script, Step, Target, Trouble, Webhooks};
+use crate::config::TableReader;
+use crate::sandbox::cast::{self, Member, ROOMS};
+use interline_sandbox::{Fault, Kind};
+use std::time::Duration;
+
+/// The most that one step may say, or one expectation may want.
+const TIMES_MAX: u64 = 1_000;
+const LONGEST: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(60);
+
+type Reader<'d, 'r> = TableReader<'d, 'r>;
+
+/// What a step can be: the key that names it.
+const DEEDS: [&str; 14] = [
+    "say",
+    "reply",
+    "react",
+    "unreact",
+    "edit",
+    "unsend",
+    "photo",
+    "voice",
+    "sticker",
+    "heart",
+    "location",
+    "contact",
+    "unsupported",
+    "read",
+];
+/// What else a step can have.
+const MODIFIERS: [&str; 7] = ["who", "to", "times", "on", "name", "address", "phone"];
+const EVENTS: [&str; 4] = ["fault", "heal", "wait", "settle"];
+
+pub(super) fn script(file: &mut Reader<'_, '_>) -> Script {
+    let about = words(file, "about").unwrap_or_default();
+    let rooms = file.number("conversations", 1, 1..=ROOMS.len());
+    let limit = file.duration("limit", LIMIT, Duration::from_secs(1)..=LONGEST);
+    let webhooks = file.section("webhooks", |table| Webhooks {
+        copies: table.number("copies", 1, 1..=10),
+        rebatch: table.flag("rebatch", false),
+        batch: table.number("batch", 1, 1..=1_000),
+    });
+    let steps = file.tables("step", |table| step(table, rooms));
+    let expectations = file.tables("expect", |table| expectation(table, rooms));
+    if steps.is_empty() {
+        file.absent(
+            "step",
+            "nothing happens; write a step, such as [[step]] who = \"alice\", say = \"Hello\"",
+        );
+    }
+    let expectations = expectations.into_iter().flatten().collect();
+    Script {
+        about,
+        rooms,
+        limit,
+        webhooks,
+        steps: steps.into_iter().flatten().collect(),
+        expectations,
+    }
+}
+
+fn step(table: &mut Reader<'_, '_>, rooms: usize) -> Option<Step> {
+    let line = table.at.line;
+    let all = || DEEDS.into_iter().chain(EVENTS);
+    let named: Vec<&str> = all().filter(|key| table.has(key)).collect();
+    let what = match named.as_slice() {
+        [key] if EVENTS.contains(key) => event(table, key),
+        [key] => does(table, key, rooms),
+        [] => {
+            // What stands there is asked for, so that a slip is told as such.
+            all().chain(MODIFIERS).for_each(|key| drop(table.find(key)));
+            let keys = all().collect::<Vec<_>>().join(", ");
+            table.contradiction("", format!("this step does nothing; write one of {keys}"));
+            None
+        }
+        [first, second, ..] => {
+            let message = format!(
+                "a step is one thing, and this is both `{first}` and `{second}`; write two steps, each begun by [[step]]"
+            );
+            all().chain(MODIFIERS).for_each(|key| drop(table.find(key)));
+            table.contradiction(second, &message);
+            None
+        }
+    };
+    Some(Step { line, what: what? })
+}
+
+fn event(table: &mut Reader<'_, '_>, key: &str) -> Option<Happens> {
+    match key {
+        "wait" => {
+            let range = Duration::from_millis(1)..=LONGEST;
+            Some(Happens::Waits(table.duration("wait", Duration::ZERO, range)))
+        }
+        "settle" => {
+            let settles = table.flag("settle", true);
+            settles.then_some(Happens::Settles).or_else(|| no(table, "settle"))
+        }
+        "heal" => target(table, "heal").map(Happens::Heals),
+        _ => breaks(table),
+    }
+}
+
+/// `KEY = false` says nothing.
+fn no<T>(table: &mut Reader<'_, '_>, key: &str) -> Option<T> {
+    table.contradiction(key, "this is true or left out");
+    None
+}
+
+fn breaks(table: &mut Reader<'_, '_>) -> Option<Happens> {
+    let on = target(table, "on");
+    let fault = words(table, "fault")?;
+    let times = table.has("times").then(|| table.number("times", 1, 1..=TIMES_MAX));
+    let on = on?;
+    let (known, trouble) = match on {
+        Target::Platform(_) => (
+            "\"500\", \"503\", \"hang\", \"throttle\", \"cut\" or \"unreachable\"",
+            match fault.as_str() {
+                "500" => Some(Trouble::Answers(Fault::Html500)),
+                "503" => Some(Trouble::Answers(Fault::Empty503)),
+                "hang" => Some(Trouble::Answers(Fault::Hang)),
+                "throttle" => Some(Trouble::Throttles),
+                "cut" => Some(Trouble::Answers(Fault::CutBeforeReading)),
+                "unreachable" => Some(Trouble::Unreachable),
+                _ => None,
+            },
+        ),
+        Target::Broker => (
+            "\"cut\", \"blocked\" or \"unreachable\"",
+            match fault.as_str() {
+                "cut" => Some(Trouble::BrokerCut),
+                "blocked" => Some(Trouble::BrokerBlocked),
+                "unreachable" => Some(Trouble::Unreachable),
+                _ => None,
+            },
+        ),
+    };
+    let Some(fault) = trouble else {
+        table.contradiction("fault", format!("there is no such fault here; write {known}"));
+        return None;
+    };
+    if times.is_some() && !matches!(fault, Trouble::Answers(_) | Trouble::Throttles) {
+        table.contradiction(
+            "times",
+            "this fault cannot be counted; leave `times` out, and heal it in a later step",
+        );
+    }
+    Some(Happens::Breaks { on, fault, times })
+}
+
+fn target(table: &mut Reader<'_, '_>, key: &'static str) -> Option<Target> {
+    let shape = "write \"whatsapp\", \"messenger\", \"instagram\" or \"broker\"";
+    let Some(name) = words(table, key) else {
+        if !table.has(key) {
+            table.absent(key, format!("where? {shape}"));
+        }
+        return None;
+    };
+    let target = match name.as_str() {
+        "whatsapp" => Target::Platform(Kind::WhatsApp),
+        "messenger" => Target::Platform(Kind::Messenger),
+        "instagram" => Target::Platform(Kind::Instagram),
+        "broker" => Target::Broker,
+        _ => {
+            table.contradiction(key, format!("there is no such place; {shape}"));
+            return None;
+        }
+    };
+    Some(target)
+}
+
+fn does(table: &mut Reader<'_, '_>, key: &str, rooms: usize) -> Option<Happens> {
+    let who = person(table, "who", rooms);
+    let times =
+        if ["say", "photo"].contains(&key) { table.number("times", 1, 1..=TIMES_MAX) } else { 1 };
+    let deed = deed(table, key)?;
+    Some(Happens::Does { who: who?, deed, times })
+}
+
+fn deed(table: &mut Reader<'_, '_>, key: &str) -> Option<Deed> {
+    let is = |table: &mut Reader<'_, '_>, key: &'static str, deed: Deed| {
+        if table.flag(key, true) { Some(deed) } else { no(table, key) }
+    };
+    Some(match key {
+        "say" => Deed::Say(some_words(table, "say")?),
+        "reply" => Deed::Reply { text: some_words(table, "reply")?, to: words(table, "to") },
+        "react" => Deed::React { sign: some_words(table, "react")?, to: words(table, "to") },
+        "unreact" => {
+            let to = words(table, "to");
+            is(table, "unreact", Deed::Unreact { to })?
+        }
+        "edit" => Deed::Edit { text: some_words(table, "edit")?, to: words(table, "to") },
+        "unsend" => {
+            let to = words(table, "to");
+            is(table, "unsend", Deed::Unsend { to })?
+        }
+        "photo" => Deed::Photo(words(table, "photo").filter(|caption| !caption.is_empty())),
+        "voice" => is(table, "voice", Deed::Voice)?,
+        "sticker" => is(table, "sticker", Deed::Sticker)?,
+        "heart" => is(table, "heart", Deed::Heart)?,
+        "location" => place(table)?,
+        "contact" => {
+            let phone = words(table, "phone");
+            if phone.is_none() {
+                table.contradiction(
+                    "contact",
+                    "a contact has a number; write phone = \"+43 1 000\"",
+                );
+            }
+            Deed::Contact { name: some_words(table, "contact")?, phone: phone? }
+        }
+        "unsupported" => Deed::Unsupported(some_words(table, "unsupported")?),
+        _ => is(table, "read", Deed::Read)?,
+    })
+}
+
+fn place(table: &mut Reader<'_, '_>) -> Option<Deed> {
+    let (name, address) = (words(table, "name"), words(table, "address"));
+    let point = words(table, "location")?;
+    let degrees = |text: &str, most: f64| {
+        text.trim().parse::<f64>().ok().filter(|degrees| (-most..=most).contains(degrees))
+    };
+    let read = point
+        .split_once(',')
+        .and_then(|(north, east)| Some((degrees(north, 90.0)?, degrees(east, 180.0)?)));
+    let Some((latitude, longitude)) = read else {
+        let shape =
+            "write latitude and longitude in degrees, as in location = \"48.2104, 16.3654\"";
+        table.contradiction("location", format!("this is no place; {shape}"));
+        return None;
+    };
+    Some(Deed::Place { latitude, longitude, name, address })
+}
+
+fn expectation(table: &mut Reader<'_, '_>, rooms: usize) -> Option<Expectation> {
+    let (phone, from) = (person(table, "phone", rooms), person(table, "from", rooms));
+    let shows = some_words(table, "shows");
+    if shows.is_none() && !table.has("shows") {
+        table.absent("shows", "what must the phone show? write it as the phone shows it, as in shows = \"Alice: Hello\"");
+    }
+    let answers = words(table, "answers");
+    let times = table.number("times", 1, 1..=TIMES_MAX);
+    let (phone, from) = (phone?, from?);
+    if phone == from || !room(phone).contains(&from) {
+        table.contradiction("from", "these two are not in one conversation; name somebody else who is in the phone's owner's");
+    }
+    Some(Expectation { phone, from, shows: shows?, answers, times })
+}
+
+fn room(member: Member) -> [Member; 3] {
+    let room = ROOMS.into_iter().find(|(_, people)| people.contains(&member));
+    room.map_or(cast::CAST, |(_, people)| people)
+}
+
+fn person(table: &mut Reader<'_, '_>, key: &'static str, rooms: usize) -> Option<Member> {
+    let names = || cast::people(rooms).map(|person| person.name.to_lowercase()).collect::<Vec<_>>();
+    let Some(name) = words(table, key) else {
+        if !table.has(key) {
+            table.absent(key, format!("who? write one of {}", names().join(", ")));
+        }
+        return None;
+    };
+    let found = cast::people(rooms).find(|person| person.name.eq_ignore_ascii_case(&name));
+    if found.is_none() {
+        let more = if rooms < ROOMS.len() {
+            "; `conversations` at the top brings more people"
+        } else {
+            ""
+        };
+        let message =
+            format!("nobody here has that name; write one of {}{more}", names().join(", "));
+        table.contradiction(key, &message);
+    }
+    found
+}
+
+fn words(table: &mut Reader<'_, '_>, key: &'static str) -> Option<String> {
+    table.text(key).map(|found| found.value.to_owned())
+}
+
+fn some_words(table: &mut Reader<'_, '_>, key: &'static str) -> Option<String> {
+    let text = words(table, key)?;
+    if text.is_empty() {
+        table.contradiction(key, "this is empty; write a text");
+        return None;
+    }
+    Some(text)
+}

@@ -1,0 +1,185 @@
+//! `sandbox --script`: what is shipped, and what a person writes.
+
+use crate::support::{Folder, Ran, program, run};
+use interline::sandbox::script::{SHIPPED, Script, ScriptError};
+use std::path::Path;
+
+/// Plays a script from a file and returns what was printed, with its exit code.
+fn play(text: &str) -> (Option<i32>, String, String) {
+    let folder = Folder::with(text);
+    let path = folder.path().join("interline.toml");
+    let output = program(&["sandbox", "--script", path.to_str().unwrap()]).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// Plays a shipped script, on which all must hold.
+fn holds(name: &str) -> Ran {
+    let ran = run(&["sandbox", "--script", name]).ended(0);
+    assert!(ran.out.contains("checks hold.") && !ran.out.contains('✗'), "{ran:#?}");
+    assert!(ran.err.is_empty(), "nothing goes wrong: {ran:#?}");
+    ran
+}
+
+/// The mistakes of a script, one a line.
+fn mistakes(text: &str) -> String {
+    match Script::parse(Path::new("own.toml"), text) {
+        Err(error @ ScriptError::Wrong(_)) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn in_the_storm_every_phone_shows_every_message_once_and_in_order() {
+    let ran = holds("storm");
+    assert!(
+        ran.out.contains("✓ Iris on Instagram sees nothing else and nothing twice"),
+        "{ran:#?}"
+    );
+}
+
+#[test]
+fn a_script_of_ones_own_is_played_from_a_file() {
+    let (code, out, err) = play(
+        r#"
+[[step]]
+who = "alice"
+say = "Hello"
+
+[[step]]
+who = "bob"
+reply = "Hi"
+to = "Hello"
+
+[[expect]]
+phone = "bob"
+from = "alice"
+shows = "Alice: Hello"
+
+[[expect]]
+phone = "alice"
+from = "bob"
+shows = "Bob: Hi"
+answers = "Hello"
+"#,
+    );
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains("✓ Alice on WhatsApp gets “Bob: Hi”"), "{out}");
+}
+
+#[test]
+fn a_phone_that_does_not_show_what_the_script_wants_ends_it_with_1_and_is_told() {
+    let (code, out, _) = play(
+        r#"
+[[step]]
+who = "alice"
+say = "Hello"
+
+[[expect]]
+phone = "bob"
+from = "alice"
+shows = "Alice: Good morning"
+"#,
+    );
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("✗ Bob on Messenger gets “Alice: Good morning”"), "{out}");
+    assert!(out.contains("1 of 1 missing") && out.contains("there is “Alice: Hello”"), "{out}");
+}
+
+#[test]
+fn a_fault_that_never_strikes_does_not_hold() {
+    let fault = "limit = \"1s\"\n[[step]]\nfault = \"500\"\non = \"messenger\"\ntimes = 1\n";
+    let (code, out, _) = play(&format!("{fault}[[step]]\nwho = \"bob\"\nsay = \"Hello\"\n"));
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("✗ The fault of line 2 struck"), "{out}");
+}
+
+#[test]
+fn what_a_platform_does_not_have_is_told_with_the_line_of_the_step() {
+    let (code, _, err) = play("\n[[step]]\nwho = \"bob\"\nheart = true\n");
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("the step at line 2") && err.contains("Instagram's heart"), "{err}");
+}
+
+#[test]
+fn mistakes_in_a_script_are_told_all_at_once_with_line_and_key_and_how_to_mend_them() {
+    let told = mistakes(
+        r#"
+[[step]]
+who = "zoe"
+say = "Hello"
+
+[[step]]
+who = "alice"
+sya = "Hello"
+
+[[step]]
+who = "alice"
+say = "Hello"
+heart = true
+
+[[step]]
+fault = "404"
+on = "messenger"
+
+[[step]]
+wait = "soon"
+
+[[expect]]
+phone = "alice"
+from = "alice"
+"#,
+    );
+    for part in [
+        "own.toml:3:7: step[0].who: nobody here has that name; write one of alice, bob, carla",
+        "own.toml:8:1: step[1].sya: there is no such key in step[1]; did you mean `say`?",
+        "own.toml:13:9: step[2].heart: a step is one thing, and this is both `say` and `heart`",
+        "own.toml:16:9: step[3].fault: there is no such fault here; write \"500\", \"503\"",
+        "own.toml:20:8: step[4].wait: this is no duration; write",
+        "own.toml:22:1: expect[0].shows: what must the phone show?",
+        "own.toml:24:8: expect[0].from: these two are not in one conversation",
+    ] {
+        assert!(told.contains(part), "{part}\nis not in\n{told}");
+    }
+}
+
+#[test]
+fn a_script_that_is_no_toml_or_has_no_step_is_told_as_such() {
+    assert!(mistakes("[[step]\nwho = ").contains("own.toml:1:"), "the line is named");
+    assert!(mistakes("about = \"nothing\"").contains("write a step"), "how to begin is said");
+}
+
+#[test]
+fn an_unusable_script_on_the_command_line_ends_with_2_before_anything_starts() {
+    let unknown = run(&["sandbox", "--script", "strom"]).ended(2);
+    assert!(unknown.err.contains("demo, storm"), "{unknown:?}");
+    let absent = run(&["sandbox", "--script", "./absent.toml"]).ended(2);
+    assert!(absent.err.contains("./absent.toml cannot be read"), "{absent:?}");
+    let (code, out, err) = play("[[step]]\nwho = \"alice\"\n");
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    assert!(err.contains("interline.toml:1:1: step[0]: this step does nothing"), "{err}");
+}
+
+#[test]
+fn every_script_that_is_shipped_says_what_it_shows_and_stands_in_the_help() {
+    let help = run(&["sandbox", "--help"]).ended(0).out;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (name, _) in SHIPPED {
+        let script = Script::find(name).unwrap();
+        assert!(!script.about.is_empty(), "{name}");
+        assert!(help.contains(&format!("{name}: {}", script.about)), "{name}\n{help}");
+    }
+}
+
+#[test]
+fn every_example_of_the_document_can_be_played() {
+    let document = include_str!("../../docs/sandbox-scripts.md");
+    let blocks: Vec<&str> = document.split("```toml\n").skip(1).collect();
+    assert!(blocks.len() > 4, "there are examples");
+    for block in blocks {
+        let example = block.split("```").next().unwrap();
+        if let Err(error) = Script::parse(Path::new("example.toml"), example) {
+            panic!("{error}\n{example}");
+        }
+    }
+}
