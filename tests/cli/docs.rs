@@ -1,6 +1,7 @@
 //! What the operators' pages say is what the program does.
 
 mod operations;
+mod setup;
 mod topology;
 
 /// The first block of that language below a heading, or below the top.
@@ -16,4 +17,13 @@ fn table(page: &'static str, below: &str) -> Vec<Vec<&'static str>> {
     let lines = rest.lines().skip_while(|line| !line.starts_with('|'));
     let rows = lines.take_while(|line| line.starts_with('|')).skip(2);
     rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+/// Every block of that language in one section, in order.
+fn blocks(page: &'static str, heading: &str, language: &str) -> Vec<&'static str> {
+    let rest = page.split(&format!("\n{heading}")).nth(1).unwrap();
+    let section = rest.split("\n## ").next().unwrap();
+    let begins = format!("```{language}\n");
+    let begun = section.split(&begins).skip(1);
+    begun.map(|begun| begun.split("\n```").next().unwrap()).collect()
 }
