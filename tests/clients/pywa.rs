@@ -1,8 +1,8 @@
 //! `pywa` against the simulated WhatsApp.
 
-use crate::support::{Client, Language, NUMBER, host, platforms, png, setting};
-use interline_sandbox::{Content, Seen};
-use serde_json::json;
+use crate::support::{Client, Language, NUMBER, SAM, host, platforms, png, setting};
+use interline_sandbox::{Content, Platforms, Seen};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn what_pywa_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() {
@@ -59,5 +59,102 @@ async fn what_pywa_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() {
         assert!(error["trace"].is_string(), "{error}");
     }
     assert_eq!(results["no_such_media"]["details"], "Media with ID 1234567890 does not exist.");
+    platforms.stop().await;
+}
+
+/// A program that hears, and whose webhook is subscribed.
+async fn hearing(platforms: &Platforms) -> Option<Client> {
+    let whatsapp = platforms.whatsapp();
+    let mut client = Client::start(Language::Python, "pywa_hears.py", &setting(whatsapp))?;
+    let account = whatsapp.accounts().remove(0);
+    account.set_webhook_url(client.line().await["webhook"].as_str());
+    account.subscribe().await.unwrap();
+    Some(client)
+}
+
+/// Whether the line has all these fields with these values.
+#[track_caller]
+fn assert_has(line: &Value, fields: Value) {
+    for (key, value) in fields.as_object().unwrap() {
+        assert_eq!(&line[key], value, "`{key}` of {line}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_person_says_pywa_parses_from_the_signed_webhook() {
+    let platforms = platforms().await;
+    let Some(mut client) = hearing(&platforms).await else { return };
+    let sam = platforms.whatsapp().phones().remove(0);
+    let said = sam.say("hello").unwrap();
+    let hello = json!({"type": "text", "text": "hello", "id": said, "replies_to": null});
+    assert_has(&client.line().await, hello);
+    sam.reply(&said, "grüße").unwrap();
+    let whole = json!({"text": "grüße", "replies_to": said, "name": "Sam Sample", "wa_id": SAM});
+    assert_has(&client.line().await, whole);
+    sam.location(52.5, 13.4, Some("Here"), None).unwrap();
+    assert_has(&client.line().await, json!({"type": "location", "place": [52.5, "Here"]}));
+    let card = json!({"name": {"formatted_name": "Ann"}, "phones": [{"phone": "+1555"}]});
+    sam.contacts(vec![card]).unwrap();
+    assert_has(&client.line().await, json!({"type": "contacts", "contacts": ["Ann"]}));
+    sam.react(&said, "🎉").unwrap();
+    assert_has(&client.line().await, json!({"type": "reaction", "reaction": ["🎉", said]}));
+    sam.unreact(&said).unwrap();
+    assert_has(&client.line().await, json!({"type": "reaction", "reaction": [null, said]}));
+    sam.unsupported("poll").unwrap();
+    assert_has(&client.line().await, json!({"type": "unsupported", "text": null}));
+    sam.edit(&said, "edited").unwrap();
+    assert_has(&client.line().await, json!({"type": "unsupported", "text": null}));
+    platforms.whatsapp().change_settings(|settings| settings.native_edits = true);
+    sam.edit(&said, "edited again").unwrap();
+    assert_has(&client.line().await, json!({"type": "edited", "id": said, "text": "edited again"}));
+    sam.unsend(&said).unwrap();
+    assert_has(&client.line().await, json!({"type": "deleted", "id": said}));
+    platforms.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_person_attaches_pywa_downloads() {
+    let platforms = platforms().await;
+    let Some(mut client) = hearing(&platforms).await else { return };
+    let sam = platforms.whatsapp().phones().remove(0);
+    let file = |kind: &str, mime: &str, text: Option<&str>| json!({"type": kind, "mime": mime, "bytes": hex::encode(png()), "text": text});
+    sam.photo(png(), "image/png", Some("look")).unwrap();
+    assert_has(&client.line().await, file("image", "image/png", Some("look")));
+    sam.sticker(png(), false).unwrap();
+    assert_has(&client.line().await, file("sticker", "image/webp", None));
+    sam.voice(png()).unwrap();
+    assert_has(&client.line().await, file("audio", "audio/ogg; codecs=opus", None));
+    sam.document(png(), "application/pdf", "a.pdf", Some("read")).unwrap();
+    assert_has(&client.line().await, file("document", "application/pdf", Some("read")));
+    platforms.stop().await;
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_message_pywa_hears_with_its_tracker() {
+    let platforms = platforms().await;
+    let Some(mut client) = hearing(&platforms).await else { return };
+    let sam = platforms.whatsapp().phones().remove(0);
+    client.tell(SAM).await;
+    for status in ["sent", "delivered"] {
+        let line = json!({"type": "status", "status": status, "tracker": "ours-1"});
+        assert_has(&client.line().await, line);
+    }
+    sam.read().unwrap();
+    assert_has(&client.line().await, json!({"type": "status", "status": "read"}));
+    let asked = sam.received().remove(0).native_id;
+    sam.tap(&asked, "c").unwrap();
+    let tap = json!({"type": "tap", "data": "c", "title": "Coffee", "replies_to": asked});
+    assert_has(&client.line().await, tap);
+    platforms.stop().await;
+}
+
+#[tokio::test]
+async fn a_webhook_with_a_wrong_signature_pywa_refuses_until_it_comes_signed_rightly() {
+    let platforms = platforms().await;
+    let Some(mut client) = hearing(&platforms).await else { return };
+    platforms.whatsapp().accounts()[0].sign_wrongly(1);
+    let said = platforms.whatsapp().phones()[0].say("hello").unwrap();
+    assert_has(&client.line().await, json!({"type": "refused", "status": 403}));
+    assert_has(&client.line().await, json!({"type": "text", "id": said, "text": "hello"}));
     platforms.stop().await;
 }
