@@ -130,7 +130,7 @@ impl Daemon {
         match self.start(&live, &link, &session_stop, &mut tasks).await {
             Ok(()) => {
                 self.overview.connected();
-                info!("connected to the broker");
+                info!("the stages run");
             }
             Err(StartError::Store(error)) => return Err(error.into()),
             Err(StartError::Broker(error)) => {
