@@ -6,7 +6,7 @@ use crate::sandbox::demo::{self, Played};
 use crate::sandbox::live::{self, Output};
 use crate::sandbox::screen::{self, Style};
 use crate::sandbox::script::{self, ScriptError};
-use crate::sandbox::{Sandbox, SandboxError};
+use crate::sandbox::{Sandbox, SandboxError, Setup};
 use std::future::Future;
 use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Arc;
@@ -52,6 +52,7 @@ pub(super) struct Args {
     ///
     /// demo: text, answer, reaction, photo, voice notes, a place, and a text too long for Instagram.
     /// storm: many messages in three conversations, with webhooks posted twice and batched anew.
+    /// outage: platforms that fail, hang and throttle, and a broker that is cut off; all arrives once.
     #[arg(long, value_parser = script, value_name = "NAME|FILE", verbatim_doc_comment)]
     script: Option<Script>,
     /// Print JSON: with a script one object with phones and checks; else one object a line.
@@ -69,10 +70,10 @@ enum Script {
 }
 
 impl Script {
-    fn rooms(&self) -> usize {
+    fn setup(&self) -> Setup {
         match self {
-            Self::Demo => 1,
-            Self::Written(script) => script.rooms,
+            Self::Demo => Setup::default(),
+            Self::Written(script) => script.setup.clone(),
         }
     }
 }
@@ -83,11 +84,11 @@ fn script(name: &str) -> Result<Script, ScriptError> {
 
 pub(super) fn run(args: &Args, verbose: u8) -> Outcome {
     crate::telemetry::init_quiet(verbose, LogFormat::Human);
-    let rooms = args.script.as_ref().map_or(1, Script::rooms);
+    let setup = args.script.as_ref().map_or_else(Setup::default, Script::setup);
     let (code, kept) = super::runtime()?.block_on(async {
         let mut stop = std::pin::pin!(stop()?);
         let mut sandbox = tokio::select! {
-            started = Sandbox::start_with(rooms) => started?,
+            started = Sandbox::start_with(&setup) => started?,
             () = &mut stop => return Err(SandboxError::Interrupted),
         };
         let ended = match &args.script {

@@ -1,5 +1,6 @@
 //! Who plays: three people, one on each platform, in one conversation; for scripts up to three such conversations.
 
+use super::Setup;
 use interline_sandbox::{AccountConfig, Config, Kind, Person, Phone, Platforms};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -123,7 +124,7 @@ pub(super) fn daemon_config(
     broker: &str,
     store: &Path,
     platforms: &Platforms,
-    rooms: usize,
+    setup: &Setup,
 ) -> String {
     let mut toml = String::from("# Written by `interline sandbox`; all secrets are invented.\n\n");
     // Writing to a String cannot fail; what is missing would be found by the check of the config.
@@ -133,6 +134,9 @@ pub(super) fn daemon_config(
     };
     line(format_args!("[broker]\nurls = [{}]\n", quoted(broker)));
     line(format_args!("[store]\nurl = {}\n", quoted(&format!("sqlite:{}", store.display()))));
+    if let Some(wait) = setup.settle_timeout {
+        line(format_args!("[deliver]\nsettle_timeout = \"{}ms\"\n", wait.as_millis()));
+    }
     line(format_args!("[ingest]\nlisten = \"127.0.0.1:0\"\n"));
     for member in CAST {
         let id = member.account;
@@ -142,7 +146,7 @@ pub(super) fn daemon_config(
         line(format_args!("app_secret = \"{}\"", app_secret(id)));
         line(format_args!("verify_token = \"{}\"\n", verify_token(id)));
     }
-    for (name, people) in ROOMS.into_iter().take(rooms) {
+    for (name, people) in ROOMS.into_iter().take(setup.rooms) {
         line(format_args!("[[conversation]]\nname = \"{name}\"\nparticipants = ["));
         for member in people {
             let (address, name) = (member.address(), member.name);

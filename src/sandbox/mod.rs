@@ -76,6 +76,21 @@ pub enum SandboxError {
     Print(#[from] std::io::Error),
 }
 
+/// How a sandbox is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// How many conversations of three there are, at most as many as [`cast::ROOMS`] has.
+    pub rooms: usize,
+    /// How long the daemon waits for news of a send whose fate is unknown; `None`: as long as it does by default.
+    pub settle_timeout: Option<Duration>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { rooms: 1, settle_timeout: None }
+    }
+}
+
 /// A running sandbox. [`Sandbox::stop`] ends it in order; dropping it ends it at once.
 pub struct Sandbox {
     platforms: Platforms,
@@ -92,14 +107,14 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`] says which of them did not start.
     pub async fn start() -> Result<Self, SandboxError> {
-        Self::start_with(1).await
+        Self::start_with(&Setup::default()).await
     }
 
-    /// The same with so many conversations of three, at most as many as [`cast::ROOMS`] has.
+    /// The same, set up otherwise.
     ///
     /// # Errors
     /// [`SandboxError`] says what did not start.
-    pub async fn start_with(rooms: usize) -> Result<Self, SandboxError> {
+    pub async fn start_with(setup: &Setup) -> Result<Self, SandboxError> {
         let folder = tempfile::Builder::new()
             .prefix("interline-sandbox-")
             .tempdir()
@@ -107,9 +122,9 @@ impl Sandbox {
         let broker = EmbeddedBroker::start(interline_embedded_broker::Config::default())
             .await
             .map_err(SandboxError::Broker)?;
-        let platforms = Platforms::start(cast::platforms(rooms)).await?;
+        let platforms = Platforms::start(cast::platforms(setup.rooms)).await?;
         let store = folder.path().join("interline.db");
-        let text = cast::daemon_config(&broker.uri(), &store, &platforms, rooms);
+        let text = cast::daemon_config(&broker.uri(), &store, &platforms, setup);
         let path = folder.path().join("interline.toml");
         std::fs::write(&path, &text).map_err(SandboxError::Folder)?;
         // It has no secrets but its own, so the environment decides nothing.

@@ -6,6 +6,7 @@ mod judge;
 mod play;
 mod read;
 
+use super::Setup;
 use super::cast::Member;
 use crate::config::Finding;
 use interline_embedded_broker::Faults;
@@ -17,7 +18,10 @@ use std::time::Duration;
 pub use play::play;
 
 /// The scripts in this program besides the demo: their name and their text.
-pub const SHIPPED: [(&str, &str); 1] = [("storm", include_str!("../scripts/storm.toml"))];
+pub const SHIPPED: [(&str, &str); 2] = [
+    ("storm", include_str!("../scripts/storm.toml")),
+    ("outage", include_str!("../scripts/outage.toml")),
+];
 /// The most that a script may have, in bytes.
 const BYTES_MAX: u64 = 1 << 20;
 
@@ -26,8 +30,8 @@ const BYTES_MAX: u64 = 1 << 20;
 pub struct Script {
     /// What it shows, in a few words.
     pub about: String,
-    /// How many conversations of three it has.
-    pub rooms: usize,
+    /// The sandbox that it wants.
+    pub setup: Setup,
     limit: Duration,
     webhooks: Webhooks,
     steps: Vec<Step>,

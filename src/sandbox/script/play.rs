@@ -27,7 +27,7 @@ const WEBP: &[u8] =
 /// error.
 pub async fn play(sandbox: &mut Sandbox, script: &Script) -> Result<Played, SandboxError> {
     let mut phones = HashMap::new();
-    for member in cast::people(script.rooms) {
+    for member in cast::people(script.setup.rooms) {
         phones.insert(member.name, sandbox.phone(&member)?);
     }
     let mut stage = Stage {
@@ -43,7 +43,7 @@ pub async fn play(sandbox: &mut Sandbox, script: &Script) -> Result<Played, Sand
         error = sandbox.ended() => return Err(error),
     }
     let mut screens = Vec::new();
-    for member in cast::people(script.rooms) {
+    for member in cast::people(script.setup.rooms) {
         screens.push((member, sandbox.phone(&member)?.view()));
     }
     Ok(Played { checks: stage.checks, screens })
@@ -53,8 +53,15 @@ pub async fn play(sandbox: &mut Sandbox, script: &Script) -> Result<Played, Sand
 struct Pending {
     line: u32,
     on: Target,
-    times: Option<u64>,
-    ordered: Ordered,
+    strikes: Strikes,
+}
+
+/// How it is known that a fault has struck.
+enum Strikes {
+    /// So many sends were answered by it.
+    Sends(Ordered, u64),
+    /// The broker blocks a connection.
+    Blocks,
 }
 
 struct Stage<'a> {
@@ -194,13 +201,20 @@ impl Stage<'_> {
                     platform.refuse_connections().await;
                 }
             }
-            (Target::Broker, Trouble::BrokerBlocked) => self.broker.faults().block(),
+            (Target::Broker, Trouble::BrokerBlocked) => {
+                self.broker.faults().block();
+                self.ordered.push(Pending { line, on, strikes: Strikes::Blocks });
+            }
             (Target::Broker, Trouble::Unreachable) => {
+                let connected = self.connected().await;
                 self.broker.faults().listener_down().await;
                 self.broker.faults().cut_all();
+                self.checks.push(struck(line, connected));
             }
             (Target::Broker, _) | (Target::Platform(_), Trouble::BrokerCut) => {
+                let connected = self.connected().await;
                 self.broker.faults().cut_all();
+                self.checks.push(struck(line, connected));
             }
             (Target::Platform(_), Trouble::BrokerBlocked) => {}
         }
@@ -214,7 +228,13 @@ impl Stage<'_> {
             None => order.until_released(),
         };
         let ordered = platform.order(order);
-        self.ordered.push(Pending { line, on: Target::Platform(kind), times, ordered });
+        let strikes = Strikes::Sends(ordered, times.unwrap_or(1));
+        self.ordered.push(Pending { line, on: Target::Platform(kind), strikes });
+    }
+
+    /// Waits until somebody is connected to the broker; false if that takes too long.
+    async fn connected(&self) -> bool {
+        self.broker.wait_until(|broker| broker.connections > 0, self.script.limit).await.is_ok()
     }
 
     fn platform(&self, kind: Kind) -> Option<&Platform> {
@@ -223,25 +243,27 @@ impl Stage<'_> {
 
     /// Ends what goes wrong there, once each fault has struck as often as it should.
     async fn heal(&mut self, target: Target) -> Result<(), SandboxError> {
-        let (here, elsewhere) =
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.ordered).into_iter().partition(|fault| fault.on == target);
         self.ordered = elsewhere;
-        for fault in &here {
-            let wanted = fault.times.unwrap_or(1);
-            let struck = async {
-                while fault.ordered.struck() < wanted {
-                    tokio::time::sleep(LOOK).await;
+        for fault in here {
+            let limit = self.script.limit;
+            let in_time = match &fault.strikes {
+                Strikes::Sends(ordered, wanted) => {
+                    let so_often = async {
+                        while ordered.struck() < *wanted {
+                            tokio::time::sleep(LOOK).await;
+                        }
+                    };
+                    let in_time = tokio::time::timeout(limit, so_often).await.is_ok();
+                    ordered.release();
+                    in_time
+                }
+                Strikes::Blocks => {
+                    self.broker.wait_until(|broker| broker.blocked > 0, limit).await.is_ok()
                 }
             };
-            let in_time = tokio::time::timeout(self.script.limit, struck).await.is_ok();
-            let name = format!("The fault of line {} struck", fault.line);
-            let expected = format!("{wanted} times or more");
-            let seen = match in_time {
-                true => expected.clone(),
-                false => format!("{} times", fault.ordered.struck()),
-            };
-            self.checks.push(equal(name, &expected, &seen));
-            fault.ordered.release();
+            self.checks.push(struck(fault.line, in_time));
         }
         match target {
             Target::Broker => heal_broker(self.broker.faults()).await,
@@ -256,7 +278,7 @@ impl Stage<'_> {
 
     async fn judge(&mut self) -> Result<(), SandboxError> {
         let script = self.script;
-        for member in cast::people(script.rooms) {
+        for member in cast::people(script.setup.rooms) {
             let count = count_for(member, &script.expectations);
             let count = usize::try_from(count).unwrap_or(usize::MAX);
             if let Some(phone) = self.phones.get(member.name) {
@@ -265,7 +287,7 @@ impl Stage<'_> {
             }
         }
         let (counts, empty) = quiet(&self.platforms, &self.broker, script.limit).await;
-        for member in cast::people(script.rooms) {
+        for member in cast::people(script.setup.rooms) {
             let view = self.phones.get(member.name).map(Phone::view).unwrap_or_default();
             self.checks.extend(judge(member, &script.expectations, &view));
         }
@@ -275,4 +297,9 @@ impl Stage<'_> {
         }
         Ok(())
     }
+}
+
+fn struck(line: u32, in_time: bool) -> Check {
+    let name = format!("The fault of line {line} struck");
+    equal(name, "it did", if in_time { "it did" } else { "not as often as it should" })
 }

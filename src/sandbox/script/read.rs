@@ -2,6 +2,7 @@
 
 use super::{Deed, Expectation, Happens, Script, Step, Target, Trouble, Webhooks};
 use crate::config::TableReader;
+use crate::sandbox::Setup;
 use crate::sandbox::cast::{self, Member, ROOMS};
 use interline_sandbox::{Fault, Kind};
 use std::time::Duration;
@@ -38,6 +39,10 @@ pub(super) fn script(file: &mut Reader<'_, '_>) -> Script {
     let about = words(file, "about").unwrap_or_default();
     let rooms = file.number("conversations", 1, 1..=ROOMS.len());
     let limit = file.duration("limit", LIMIT, Duration::from_secs(1)..=LONGEST);
+    let settle_timeout = file.section("deliver", |table| {
+        let range = Duration::from_millis(100)..=LONGEST;
+        table.has("settle_timeout").then(|| table.duration("settle_timeout", LIMIT, range))
+    });
     let webhooks = file.section("webhooks", |table| Webhooks {
         copies: table.number("copies", 1, 1..=10),
         rebatch: table.flag("rebatch", false),
@@ -54,7 +59,7 @@ pub(super) fn script(file: &mut Reader<'_, '_>) -> Script {
     let expectations = expectations.into_iter().flatten().collect();
     Script {
         about,
-        rooms,
+        setup: Setup { rooms, settle_timeout },
         limit,
         webhooks,
         steps: steps.into_iter().flatten().collect(),
