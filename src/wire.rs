@@ -31,7 +31,9 @@ pub enum WireError {
     )]
     MessageId,
     /// Sealed with another root key, or changed.
-    #[error("the dispatch was not sealed with this root key, or was changed on its way")]
+    #[error(
+        "the dispatch was not sealed with this root key, or was changed on its way; is `root_key` another one than before?"
+    )]
     Sealed(#[from] SealError),
     /// Opened, but unreadable.
     #[error(transparent)]

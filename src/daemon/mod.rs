@@ -55,7 +55,7 @@ pub enum DaemonError {
     )]
     Http(#[source] reqwest::Error),
     /// The embedded broker cannot start.
-    #[error("the embedded broker cannot start")]
+    #[error("the embedded broker cannot start; is the loopback interface up?")]
     Embedded(#[source] std::io::Error),
     /// A broker URL cannot be used.
     #[error(transparent)]

@@ -25,13 +25,17 @@ pub enum TransportError {
     )]
     Unreachable(#[source] reqwest::Error),
     /// The request was being sent, or the answer awaited, when it broke or took too long.
-    #[error("the platform's API took the connection but gave no answer")]
+    #[error(
+        "the platform's API took the connection but gave no answer; it may be overloaded, or `request_timeout` too short"
+    )]
     NoAnswer(#[source] reqwest::Error),
     /// The request cannot be built.
-    #[error("the request cannot be built from the account's `api_url` and the codec's route")]
+    #[error(
+        "the request cannot be built from the account's `api_url` and the codec's route; check `api_url`"
+    )]
     Unbuildable(#[source] Option<reqwest::Error>),
     /// The answer is larger than any API's.
-    #[error("the platform's answer is larger than {max} bytes", max = ANSWER_BYTES_MAX)]
+    #[error("the platform's answer is larger than {max} bytes; is `api_url` its API?", max = ANSWER_BYTES_MAX)]
     AnswerTooLarge,
     /// The egress queue did not take it.
     #[error("the egress queue did not take the request")]

@@ -36,7 +36,7 @@ pub enum SandboxError {
     #[error("the broker in memory cannot start; is the loopback interface up?")]
     Broker(#[source] std::io::Error),
     /// The platforms cannot start.
-    #[error("the simulated platforms cannot start")]
+    #[error("the simulated platforms cannot start; is the loopback interface up?")]
     Platforms(#[from] StartError),
     /// The config that the sandbox wrote is refused.
     #[error("the sandbox's own config is refused, which is a mistake of this program")]

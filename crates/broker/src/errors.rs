@@ -31,6 +31,22 @@ impl BrokerFault {
             None
         }
     }
+
+    /// What may help, as the end of a sentence.
+    fn mend(&self) -> &'static str {
+        match self.code() {
+            Some(403) => {
+                "; give the user of [broker] urls configure, write and read on the prefix, and write on amq.default, \
+                 by rabbitmqctl set_permissions"
+            }
+            Some(406) => {
+                "; does a queue's argument, a policy or the broker's consumer_timeout differ from what Interline \
+                 needs? `interline topology` prints what it declares"
+            }
+            Some(_) => "; the broker's log says more",
+            None => "; is the broker up, and does the network reach it?",
+        }
+    }
 }
 
 impl fmt::Display for BrokerFault {
@@ -124,7 +140,7 @@ fn listed(failures: &[ConnectFailure]) -> String {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AttemptError {
     /// The name has no address.
-    #[error("its name cannot be resolved ({0})")]
+    #[error("its name cannot be resolved ({0}); check the host in [broker] urls, and DNS")]
     Unresolved(#[source] BrokerFault),
     /// No TCP connection.
     #[error("it cannot be reached ({0}); is the broker up, and does a firewall allow the port?")]
@@ -146,7 +162,9 @@ pub enum AttemptError {
     #[error("the AMQP handshake failed ({0}); is this an AMQP 0-9-1 port?")]
     Handshake(#[source] BrokerFault),
     /// No answer in time.
-    #[error("it did not answer within {0:?}")]
+    #[error(
+        "it did not answer within {0:?}, as [broker] connect_timeout says; is it up, and does a firewall allow the port?"
+    )]
     TimedOut(Duration),
 }
 
@@ -181,7 +199,7 @@ impl ConnectError {
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LostReason {
     /// A connection broke or was closed by the broker.
-    #[error("the {role} connection to the broker ended ({fault})")]
+    #[error("the {role} connection to the broker ended ({fault}){}", fault.mend())]
     Connection {
         /// Which.
         role: Role,
@@ -190,13 +208,16 @@ pub enum LostReason {
         fault: BrokerFault,
     },
     /// Nothing was heard from the broker for twice the heartbeat.
-    #[error("the broker has sent nothing on the {role} connection for twice the heartbeat")]
+    #[error(
+        "the broker has sent nothing on the {role} connection for twice the heartbeat; is the machine or the network \
+         between overloaded?"
+    )]
     HeartbeatMissed {
         /// On which connection.
         role: Role,
     },
     /// The broker closed a channel: a protocol error, a missing exchange, a delivery unacked for too long.
-    #[error("the broker closed a {role} channel ({fault})")]
+    #[error("the broker closed a {role} channel ({fault}){}", fault.mend())]
     Channel {
         /// On which connection.
         role: Role,
@@ -214,7 +235,9 @@ pub enum LostReason {
     #[error("the broker has blocked publishing for {0:?}; it is short of memory or disk space")]
     Blocked(Duration),
     /// A publish got no confirm in time.
-    #[error("a publish was not confirmed within {0:?}")]
+    #[error(
+        "a publish was not confirmed within {0:?}; is the broker overloaded, or its disk slow?"
+    )]
     ConfirmTimedOut(Duration),
     /// We closed it.
     #[error("the connection to the broker was closed by us")]
@@ -237,7 +260,8 @@ pub enum PublishError {
     },
     /// The broker nacked it, mostly because a queue is full. It was not stored (in every queue).
     #[error(
-        "the broker refused a message for {routing_key} at \"{exchange}\"; a queue behind it is full or failing"
+        "the broker refused a message for {routing_key} at \"{exchange}\"; a queue behind it is full or failing, \
+         `rabbitmqctl list_queues` shows which"
     )]
     Refused {
         /// Where it was published to.
@@ -261,7 +285,9 @@ pub enum PublishError {
     #[error("whether a message was stored is unknown: {0}")]
     Lost(#[source] LostReason),
     /// No confirm in time: whether the message was stored is unknown, and the link is lost.
-    #[error("whether a message was stored is unknown: no confirm within {0:?}")]
+    #[error(
+        "whether a message was stored is unknown: no confirm within {0:?}; is the broker overloaded, or its disk slow?"
+    )]
     TimedOut(Duration),
     /// The link was already lost or closed: the message was not sent.
     #[error("the message was not sent: {0}")]
@@ -316,7 +342,7 @@ pub enum LinkError {
         queue: String,
     },
     /// The broker refused it and closed the channel; the link stays usable.
-    #[error("the broker refused to {action} ({fault})")]
+    #[error("the broker refused to {action} ({fault}){}", fault.mend())]
     Refused {
         /// What was asked.
         action: String,
@@ -325,7 +351,9 @@ pub enum LinkError {
         fault: BrokerFault,
     },
     /// No answer in time.
-    #[error("the broker did not answer the request to {action} within {limit:?}")]
+    #[error(
+        "the broker did not answer the request to {action} within {limit:?}; is it overloaded?"
+    )]
     TimedOut {
         /// What was asked.
         action: String,
@@ -366,7 +394,8 @@ pub enum TopologyError {
     },
     /// The user may not declare.
     #[error(
-        "the broker does not let this user declare {name} ({fault}); grant it configure, write and read on the prefix"
+        "the broker does not let this user declare {name} ({fault}); grant it configure, write and read on the prefix \
+         by rabbitmqctl set_permissions"
     )]
     Forbidden {
         /// Queue or exchange.
@@ -384,7 +413,7 @@ pub enum TopologyError {
         name: String,
     },
     /// The broker refused for another reason.
-    #[error("the broker refused to declare {name} ({fault})")]
+    #[error("the broker refused to declare {name} ({fault}){}", fault.mend())]
     Refused {
         /// Queue, exchange or binding.
         name: String,
@@ -396,11 +425,37 @@ pub enum TopologyError {
     #[error("no connection for declaring: {0}")]
     Unconnected(#[source] AttemptError),
     /// No answer in time.
-    #[error("the broker did not answer the declaration of {name} within {limit:?}")]
+    #[error(
+        "the broker did not answer the declaration of {name} within {limit:?}; is it overloaded?"
+    )]
     TimedOut {
         /// Queue, exchange or binding.
         name: String,
         /// How long we waited.
         limit: Duration,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPSoftError};
+
+    fn said(kind: AMQPSoftError) -> String {
+        let error = AMQPError::new(AMQPErrorKind::Soft(kind), "its own words".into());
+        let fault = BrokerFault(lapin::ErrorKind::ProtocolError(error).into());
+        LostReason::Channel { role: Role::Publish, fault }.to_string()
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_broker_said_and_how_to_mend_it() {
+        for (kind, mend) in [
+            (AMQPSoftError::ACCESSREFUSED, "rabbitmqctl set_permissions"),
+            (AMQPSoftError::PRECONDITIONFAILED, "`interline topology` prints"),
+            (AMQPSoftError::RESOURCELOCKED, "the broker's log says more"),
+        ] {
+            let text = said(kind);
+            assert!(text.contains("its own words") && text.contains(mend), "{text}");
+        }
+    }
 }

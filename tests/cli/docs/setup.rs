@@ -165,6 +165,7 @@ fn whoever_follows_the_page_has_a_daemon_that_takes_webhooks_with_no_more_rights
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{said}");
     assert!(said.contains("does not let this user declare other.events"), "{said}");
+    assert!(said.contains("rabbitmqctl set_permissions"), "{said}");
 
     std::fs::write(machine.config(), config).unwrap();
     machine.start();
