@@ -1,6 +1,6 @@
 //! `pywa` against the simulated WhatsApp.
 
-use crate::support::{Client, Language, NUMBER, SAM, host, platforms, png, setting};
+use crate::support::{Client, Language, NUMBER, SAM, Screen, platforms, png, sending, setting};
 use interline_sandbox::{Content, Platforms, Seen};
 use serde_json::{Value, json};
 
@@ -9,38 +9,27 @@ async fn what_pywa_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() {
     let platforms = platforms().await;
     let whatsapp = platforms.whatsapp();
     let sam = whatsapp.phones().remove(0);
-    let said = sam.say("I said this").unwrap();
-    let (link, _host) = host().await;
-    let mut setting = setting(whatsapp);
-    setting["said"] = json!(said);
-    setting["link"] = json!(link);
-    setting["picture"] = json!(hex::encode(png()));
+    let (setting, _host) = sending(whatsapp).await;
     let Some(client) = Client::start(Language::Python, "pywa_sends.py", &setting) else { return };
-    let results = client.results().await;
+    let screen = Screen { results: client.results().await, seen: sam.view() };
 
-    let screen = sam.view();
-    let shown = |step: &str| {
-        let found = screen.iter().find(|seen| results[step] == seen.native_id);
-        found.unwrap_or_else(|| panic!("{step}: {results:#} {screen:#?}"))
-    };
-    let text = shown("text");
+    let text = screen.shown("text");
     assert_eq!((text.text(), text.marker.as_deref()), (Some("hello"), Some("ours-1")));
-    assert_eq!(shown("reply").quotes.as_ref(), Some(&said));
+    assert_eq!(screen.shown("reply").quotes.as_deref(), setting["said"].as_str());
     for (step, caption) in [("link", "by link"), ("bytes", "by bytes")] {
-        let image: &Seen = shown(step);
+        let image = screen.shown(step);
         assert!(image.media().unwrap().is(&png()) && image.text() == Some(caption), "{image:#?}");
     }
-    let Content::Choices { choices, .. } = &shown("buttons").content else { panic!("{screen:#?}") };
-    let titles: Vec<_> = choices.iter().map(|choice| choice.title.as_str()).collect();
-    assert_eq!(titles, ["Tea", "Coffee"]);
-    let Content::Location(place) = &shown("location").content else { panic!("{screen:#?}") };
+    assert_eq!(screen.titles("buttons"), ["Tea", "Coffee"]);
+    let Content::Location(place) = &screen.shown("location").content else { panic!("{screen:#?}") };
     assert_eq!((place.latitude, place.name.as_deref()), (52.5, Some("Here")));
-    assert_eq!(screen[0].reaction.as_deref(), Some("👍"));
-    assert!(screen[0].read && results["read"] == true);
-    assert!(results["typing"] == true && sam.typings_seen() == 1);
-    assert_eq!(screen.len(), 7, "no refused message is shown: {screen:#?}");
+    assert_eq!(screen.seen[0].reaction.as_deref(), Some("👍"));
+    assert!(screen.seen[0].read && sam.typings_seen() == 1);
+    assert_eq!(screen.seen.len(), 7, "no refused message is shown: {screen:#?}");
 
-    let media = screen.iter().find_map(Seen::media).unwrap();
+    let results = &screen.results;
+    assert!(results["read"] == true && results["typing"] == true, "{results:#}");
+    let media = screen.seen.iter().find_map(Seen::media).unwrap();
     let expected = json!({"mime": "image/png", "size": png().len(), "sha256": media.sha256});
     assert_eq!(results["media"], expected);
     assert_eq!(results["download"], hex::encode(png()));

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use interline_sandbox::{AccountConfig, Config, Person, Platform, Platforms};
+use interline_sandbox::{AccountConfig, Config, Content, Person, Platform, Platforms, Seen};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,6 +15,8 @@ use tokio::task::JoinSet;
 
 pub(crate) const NUMBER: &str = "106540352242922";
 pub(crate) const SAM: &str = "15550001111";
+pub(crate) const PAGE: &str = "104500000000001";
+pub(crate) const MIA: &str = "6100000000000001";
 
 /// Generous: it is no measure of speed.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -23,6 +25,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Language {
     Python,
+    Node,
 }
 
 impl Language {
@@ -30,6 +33,7 @@ impl Language {
     fn parts(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Python => ("python3", "python", "requirements.txt"),
+            Self::Node => ("node", "node", "package-lock.json"),
         }
     }
 
@@ -81,6 +85,7 @@ impl Client {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("PYTHONPATH", &libraries)
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("NODE_PATH", libraries.join("node_modules"))
             .env("SETTING", setting.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -128,11 +133,12 @@ impl Client {
     }
 }
 
-/// The platforms, with an account and a person on WhatsApp.
+/// WhatsApp with Sam and Messenger with Mia.
 pub(crate) async fn platforms() -> Platforms {
     let mut config = Config::default();
     let number = AccountConfig::new(NUMBER).with(Person::new(SAM, "Sam Sample"));
     config.whatsapp.accounts.push(number);
+    config.messenger.accounts.push(AccountConfig::new(PAGE).with(Person::new(MIA, "Mia Sample")));
     Platforms::start(config).await.unwrap()
 }
 
@@ -149,13 +155,23 @@ pub(crate) fn setting(platform: &Platform) -> Value {
     })
 }
 
+/// The same for a script that sends: something that the person said, a picture, and a link to the picture.
+pub(crate) async fn sending(platform: &Platform) -> (Value, JoinSet<()>) {
+    let (link, host) = host().await;
+    let mut setting = setting(platform);
+    setting["said"] = json!(platform.phones()[0].say("I said this").unwrap());
+    setting["link"] = json!(link);
+    setting["picture"] = json!(hex::encode(png()));
+    (setting, host)
+}
+
 /// A small PNG, or at least something that begins like one.
 pub(crate) fn png() -> Vec<u8> {
     [b"\x89PNG\r\n\x1a\n".as_slice(), &[7; 200]].concat()
 }
 
 /// A host with that picture, and the picture's URL.
-pub(crate) async fn host() -> (String, JoinSet<()>) {
+async fn host() -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/picture.png", listener.local_addr().unwrap());
     let picture = get(|| async { ([(CONTENT_TYPE, "image/png")], png()) });
@@ -163,4 +179,29 @@ pub(crate) async fn host() -> (String, JoinSet<()>) {
     let mut tasks = JoinSet::new();
     tasks.spawn(async move { axum::serve(listener, router).await.unwrap() });
     (url, tasks)
+}
+
+/// What a script was told of its sends, and what the phone then shows.
+#[derive(Debug)]
+pub(crate) struct Screen {
+    pub(crate) results: Value,
+    pub(crate) seen: Vec<Seen>,
+}
+
+impl Screen {
+    /// The message whose native id that step was told.
+    #[track_caller]
+    pub(crate) fn shown(&self, step: &str) -> &Seen {
+        let found = self.seen.iter().find(|seen| self.results[step] == seen.native_id);
+        found.unwrap_or_else(|| panic!("{step} is not shown: {self:#?}"))
+    }
+
+    /// What can be tapped on that message.
+    #[track_caller]
+    pub(crate) fn titles(&self, step: &str) -> Vec<&str> {
+        let Content::Choices { choices, .. } = &self.shown(step).content else {
+            panic!("{step} has no choices: {self:#?}")
+        };
+        choices.iter().map(|choice| choice.title.as_str()).collect()
+    }
 }

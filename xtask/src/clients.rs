@@ -40,12 +40,21 @@ const PYTHON: Libraries = Libraries {
     ],
 };
 
+const NODE: Libraries = Libraries {
+    folder: "node",
+    programs: &["node", "npm"],
+    packages: &["nodejs", "npm"],
+    pins: &["package.json", "package-lock.json"],
+    // No script of a package is run.
+    install: &["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+};
+
 /// Sees to it that the libraries are there. What cannot be had is said, and is for the tests to judge.
 ///
 /// # Errors
 /// If nothing can be printed.
 pub(crate) fn ensure(root: &Path) -> anyhow::Result<()> {
-    for libraries in [PYTHON] {
+    for libraries in [PYTHON, NODE] {
         if let Err(error) = libraries.ensure(root) {
             let folder = libraries.folder;
             say(&format!("xtask: no client libraries for {folder}: {error:#}"))?;

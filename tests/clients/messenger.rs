@@ -1,0 +1,87 @@
+//! `messaging-api-messenger` and `@warriorteam/messenger-sdk` against the simulated Messenger.
+
+use crate::support::{Client, Language, MIA, PAGE, Screen, platforms, png, sending};
+use serde_json::json;
+
+#[tokio::test]
+async fn what_messaging_api_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() {
+    let platforms = platforms().await;
+    let messenger = platforms.messenger();
+    let mia = messenger.phones().remove(0);
+    let (setting, _host) = sending(messenger).await;
+    let client = Client::start(Language::Node, "messaging_api_sends.cjs", &setting);
+    let Some(client) = client else { return };
+    let screen = Screen { results: client.results().await, seen: mia.view() };
+
+    assert_eq!(screen.shown("text").text(), Some("hello"));
+    assert_eq!(screen.shown("reply").quotes.as_deref(), setting["said"].as_str());
+    for step in ["link", "bytes", "upload", "upload_of_link"] {
+        assert!(screen.shown(step).media().unwrap().is(&png()), "{step}: {screen:#?}");
+    }
+    assert_eq!(screen.titles("choices"), ["Tea"]);
+    assert_eq!(screen.titles("template"), ["Coffee"]);
+    assert!(screen.seen[0].read && mia.typings_seen() == 1);
+    assert_eq!(screen.seen.len(), 9, "no refused message is shown: {screen:#?}");
+
+    let results = &screen.results;
+    assert_eq!((&results["typing"], &results["read"]), (&json!(MIA), &json!(MIA)));
+    assert_eq!(results["page"]["id"], PAGE);
+    assert_eq!(
+        (&results["profile"]["firstName"], &results["profile"]["id"]),
+        (&json!("Mia"), &json!(MIA))
+    );
+    for (step, code, subcode) in [
+        ("no_such_token", 190, None),
+        ("wrong_proof", 100, None),
+        ("too_long", 100, None),
+        ("no_such_person", 100, Some(2_018_001)),
+    ] {
+        let refused = &results[step];
+        let error = &refused["body"]["error"];
+        assert_eq!((&refused["status"], &error["code"]), (&json!(400), &json!(code)), "{refused}");
+        assert_eq!(error["errorSubcode"].as_u64(), subcode, "{refused}");
+        let words = format!("Messenger API - {code} OAuthException");
+        assert!(refused["message"].as_str().unwrap().starts_with(&words), "{refused}");
+    }
+    platforms.stop().await;
+}
+
+#[tokio::test]
+async fn what_warriorteam_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() {
+    let platforms = platforms().await;
+    let messenger = platforms.messenger();
+    let mia = messenger.phones().remove(0);
+    let (setting, _host) = sending(messenger).await;
+    let client = Client::start(Language::Node, "warriorteam_sends.cjs", &setting);
+    let Some(client) = client else { return };
+    let screen = Screen { results: client.results().await, seen: mia.view() };
+
+    let text = screen.shown("text");
+    assert_eq!((text.text(), text.marker.as_deref()), (Some("hello"), Some("ours-1")));
+    assert_eq!(screen.shown("reply").quotes.as_deref(), setting["said"].as_str());
+    for step in ["link", "upload"] {
+        assert!(screen.shown(step).media().unwrap().is(&png()), "{step}: {screen:#?}");
+    }
+    assert_eq!(screen.titles("template"), ["Coffee"]);
+    assert!(screen.seen[0].reaction.is_some() && screen.seen[0].read, "{screen:#?}");
+    assert_eq!(mia.typings_seen(), 1);
+    assert_eq!(screen.seen.len(), 6, "no refused message is shown: {screen:#?}");
+
+    let results = &screen.results;
+    for step in ["reaction", "typing", "read"] {
+        assert_eq!(results[step], MIA, "{step}: {results:#}");
+    }
+    let profile = json!({"id": MIA, "first_name": "Mia", "last_name": "Sample"});
+    assert_eq!(results["profile"], profile);
+    for (step, code, subcode) in [
+        ("no_such_token", 190, None),
+        ("no_such_person", 100, Some(2_018_001)),
+        ("no_such_attachment", 100, Some(2_018_074)),
+    ] {
+        let error = &results[step];
+        assert_eq!((&error["status"], &error["code"]), (&json!(400), &json!(code)), "{error}");
+        assert_eq!(error["subcode"].as_u64(), subcode, "{error}");
+        assert_eq!(error["type"], "OAuthException", "{error}");
+    }
+    platforms.stop().await;
+}
