@@ -1,13 +1,18 @@
 //! docs/operations.md.
 
-use super::table;
-use crate::support::run;
+use super::{block, table};
+use crate::support::{Folder, Ran, program, run};
 use interline::config::Section;
 use interline::dead::{Reason, Stage};
 use interline::deliver::PauseReason;
 use interline::metrics::Metrics;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const PAGE: &str = include_str!("../../../docs/operations.md");
+
+/// Generous: it is no measure of speed.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// The first cells of the table below a heading, without their backticks; every other cell but `labels` says something.
 fn listed(heading: &str, may_be_empty: Option<usize>) -> Vec<&'static str> {
@@ -77,4 +82,61 @@ fn every_command_that_the_page_names_exists() {
         seen += 1;
     }
     assert!(seen >= 5, "{seen}");
+}
+
+/// A daemon with a broker inside; killed when the test ends before it does.
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(folder: &Folder) -> Self {
+        let run = program(&["run", "--config", &folder.config()]).stderr(Stdio::null()).spawn();
+        let daemon = Self(run.unwrap());
+        let started = Instant::now();
+        while run_status(folder).code != Some(0) {
+            assert!(started.elapsed() < LIMIT, "{:?}", run_status(folder));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        daemon
+    }
+
+    fn stop(mut self) {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert_eq!(self.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _code = self.0.wait();
+    }
+}
+
+fn run_status(folder: &Folder) -> Ran {
+    run(&["status", "--config", &folder.config()])
+}
+
+#[test]
+fn a_backup_by_the_commands_of_the_page_is_a_store_that_its_key_opens_and_no_other() {
+    let config = "root_key = { file = \"root.key\" }\n[broker]\nurls = [\"embedded\"]\n\
+        [store]\nurl = \"sqlite:interline.db\"\n[stages]\ningest = false\n";
+    let (old, new) = (Folder::with(config), Folder::with(config));
+    for folder in [&old, &new] {
+        std::fs::write(folder.path().join("root.key"), "11".repeat(32)).unwrap();
+    }
+    Daemon::start(&old).stop();
+    let commands = block(PAGE, "## Backup", "sh");
+    let copy = commands.lines().find(|line| line.starts_with("cp ")).unwrap();
+    let copy = copy
+        .replace("/var/lib/interline", &old.path().display().to_string())
+        .replace("BACKUP", &new.path().display().to_string());
+    assert!(Command::new("sh").args(["-c", &copy]).status().unwrap().success(), "{copy}");
+
+    let check = run(&["check", "--config", &new.config()]).ended(0);
+    assert!(check.out.contains("schema version"), "{check:?}");
+    Daemon::start(&new).stop();
+    std::fs::write(new.path().join("root.key"), "22".repeat(32)).unwrap();
+    let check = run(&["check", "--config", &new.config()]).ended(78);
+    assert!(check.err.contains("the root key does not belong to the store"), "{check:?}");
 }

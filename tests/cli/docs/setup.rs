@@ -13,8 +13,10 @@ const PAGE: &str = include_str!("../../../docs/setup.md");
 const UNIT: &str = include_str!("../../../systemd/interline.service");
 /// Generous: it is no measure of speed.
 const LIMIT: Duration = Duration::from_secs(120);
-const ALICE: &str = "15550001111";
-const STRANGER: &str = "15550007777";
+const WHATSAPP: &str = include_str!("../fixtures/whatsapp.json");
+const INSTAGRAM: &str = include_str!("../fixtures/instagram.json");
+const BOB: &str = "1700000000000001";
+const STRANGER: &str = "1700000000007777";
 
 /// A machine of this test's own: its folders instead of the system's, its node for RabbitMQ.
 struct Machine {
@@ -112,11 +114,11 @@ impl Machine {
         }
     }
 
-    /// The page's signed request, with a message in it.
-    fn posts(&self, signed: &str, from: &str) {
-        let body = include_str!("../fixtures/whatsapp.json").replace(ALICE, from);
-        let script = signed.replace(r#"{"object":"whatsapp_business_account","entry":[]}"#, &body);
+    /// The page's signed request, with messages in it.
+    fn posts(&self, signed: &str, bridge: &str, body: &str) {
+        let script = signed.replace(r#"{"object":"whatsapp_business_account","entry":[]}"#, body);
         assert_ne!(script, signed);
+        let script = script.replace("/webhooks/whatsapp", &format!("/webhooks/{bridge}"));
         assert_eq!(self.printed(&script), "200");
     }
 }
@@ -173,11 +175,21 @@ fn whoever_follows_the_page_has_a_daemon_that_takes_webhooks_with_no_more_rights
     assert_eq!(machine.printed(asks), "42");
     assert_eq!(machine.printed(signed), "200");
 
-    machine.posts(signed, ALICE);
+    machine.posts(signed, "whatsapp", WHATSAPP);
     let queues = "rabbitmqctl list_queues -p interline --no-table-headers name messages_ready";
     machine.until(queues, |out| out.contains("interline.egress.instagram\t1"));
-    machine.posts(signed, STRANGER);
-    machine.until("interline dead list", |out| out.contains("no-conversation"));
+
+    // Who a stranger is, the dead letter tells.
+    machine.posts(signed, "instagram", &INSTAGRAM.replace(BOB, STRANGER));
+    let list = machine.until("interline dead list", |out| out.contains("no-conversation"));
+    let id = list.lines().find(|line| line.contains("no-conversation")).unwrap();
+    let id = id.split_whitespace().next().unwrap();
+    let shown = machine.printed(&format!("interline dead show {id} --body"));
+    let documents = serde_json::Deserializer::from_str(&shown).into_iter::<serde_json::Value>();
+    let [_story, body] = &documents.collect::<Result<Vec<_>, _>>().unwrap()[..] else {
+        panic!("{shown}")
+    };
+    assert_eq!(body["entry"][0]["messaging"][0]["sender"]["id"], STRANGER, "{shown}");
     let replayed = machine.printed("interline dead replay --all");
     assert!(replayed.starts_with("replayed "), "{replayed}");
     machine.until("interline dead list", |out| out.contains("no-conversation"));
