@@ -53,6 +53,7 @@ pub(super) struct Args {
     /// demo: text, answer, reaction, photo, voice notes, a place, and a text too long for Instagram.
     /// storm: many messages in three conversations, with webhooks posted twice and batched anew.
     /// outage: platforms that fail, hang and throttle, and a broker that is cut off; all arrives once.
+    /// odd: stickers, contacts, polls, edits, unsends, emoji, endless words, right-to-left text.
     #[arg(long, value_parser = script, value_name = "NAME|FILE", verbatim_doc_comment)]
     script: Option<Script>,
     /// Print JSON: with a script one object with phones and checks; else one object a line.

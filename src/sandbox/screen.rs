@@ -134,9 +134,12 @@ pub(super) fn shortened(text: &str) -> String {
     }
     let beginning: String = line.chars().take(BEGINNING_CHARS).collect();
     let end: String = line.chars().skip(count - END_CHARS).collect();
-    // At a word, so that no sign that is made of several is shown in half.
-    let beginning = beginning.rsplit_once(' ').map_or(beginning.as_str(), |(head, _)| head);
-    let end = end.split_once(' ').map_or(end.as_str(), |(_, tail)| tail);
+    // At a word, so that no sign that is made of several is shown in half; but an endless word is shown in part.
+    let most = |part: &&str, of: &str| part.chars().count() * 4 > of.chars().count();
+    let head =
+        beginning.rsplit_once(' ').map(|(head, _)| head).filter(|head| most(head, &beginning));
+    let tail = end.split_once(' ').map(|(_, tail)| tail).filter(|tail| most(tail, &end));
+    let (beginning, end) = (head.unwrap_or(&beginning), tail.unwrap_or(&end));
     format!("{beginning} … {end}   ({} bytes)", text.len())
 }
 
@@ -238,6 +241,8 @@ pub(super) mod tests {
         assert!(shown.ends_with("(2599 bytes)"), "{shown}");
         assert!(shown.split(' ').take(3).all(|word| word == "👨‍👩‍👧‍👦"), "{shown}");
         assert_eq!(shortened("short"), "short");
+        let endless = shortened(&format!("Alice: {}", "x".repeat(500)));
+        assert!(endless.starts_with("Alice: xxx"), "{endless}");
     }
 
     #[test]

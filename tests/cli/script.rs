@@ -47,6 +47,15 @@ fn in_the_outage_every_fault_strikes_and_all_arrives_once_and_in_order() {
 }
 
 #[test]
+fn odd_things_arrive_in_the_best_form_that_each_platform_has() {
+    let ran = holds("odd");
+    assert!(ran.out.contains("✓ Alice on WhatsApp sees nothing else"), "{ran:#?}");
+    assert!(ran.out.contains("✓ Bob on Messenger sees nothing else"), "{ran:#?}");
+    assert!(ran.out.contains("✓ Carla on Instagram sees nothing else"), "{ran:#?}");
+    assert!(ran.err.is_empty(), "nothing goes wrong: {ran:#?}");
+}
+
+#[test]
 fn a_script_of_ones_own_is_played_from_a_file() {
     let (code, out, err) = play(
         r#"

@@ -77,8 +77,18 @@ fn next_cut(text: &str, limit: TextLimit) -> Option<Cut> {
     late(&cuts.paragraph)
         .or_else(|| late(&cuts.line))
         .or_else(|| late(&cuts.sentence))
-        .or(cuts.any)
+        .or_else(|| {
+            cuts.any.filter(|cut| cut.piece_end >= end / 2 || !is_endless(text, *cut, limit))
+        })
         .or_else(|| Some(Cut { piece_end: end, rest_start: after_gap(text, end) }))
+}
+
+/// True if the word behind a cut is over the limit itself, so that it is cut in any case, and the piece before it would
+/// hold next to nothing.
+fn is_endless(text: &str, cut: Cut, limit: TextLimit) -> bool {
+    let rest = window(text.get(cut.rest_start..).unwrap_or_default(), limit);
+    let word: usize = rest.graphemes(true).take_while(|g| !is_blank(g)).map(str::len).sum();
+    !is_within(limit, rest.get(..word).unwrap_or_default())
 }
 
 /// As much of the text as can matter, and more than fits: a cluster of 200,000 marks is not measured for every piece.
@@ -169,6 +179,22 @@ mod tests {
         check(&family.repeat(3), CHARACTERS_20, &[&family.repeat(2), family]);
         check("🇩🇪🇫🇷🇮🇹", BYTES_20, &["🇩🇪🇫🇷", "🇮🇹"]);
         check(&"x".repeat(45), BYTES_20, &[&"x".repeat(20), &"x".repeat(20), "xxxxx"]);
+    }
+
+    #[test]
+    fn the_words_before_an_endless_one_stay_with_it_and_those_before_a_long_one_do_not() {
+        let endless = "x".repeat(25);
+        check(
+            &format!("Al: {endless}"),
+            BYTES_20,
+            &[&format!("Al: {}", "x".repeat(16)), &"x".repeat(9)],
+        );
+        check(&format!("Al: {} y", "x".repeat(19)), BYTES_20, &["Al:", &"x".repeat(19), "y"]);
+        check(
+            &format!("Al is here: {endless}"),
+            BYTES_20,
+            &["Al is here:", &"x".repeat(20), "xxxxx"],
+        );
     }
 
     #[test]
