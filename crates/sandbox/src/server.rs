@@ -289,9 +289,14 @@ async fn process(hub: &Hub, call: &Call) -> Result<Outcome, GraphError> {
             }
             Ok(Outcome::Json(messaging::attach::upload(hub, &account, call).await?.response))
         }
-        Route::Get(id) => get(hub, &authorised(hub, call)?, id, call).map(Outcome::Json),
+        Route::Get(id) => {
+            let account = authorised(hub, call)?;
+            on_that_number(hub, &account, "GET", id, call)?;
+            get(hub, &account, id, call).map(Outcome::Json)
+        }
         Route::Delete(id) => {
             let account = authorised(hub, call)?;
+            on_that_number(hub, &account, "DELETE", id, call)?;
             let mut state = hub.lock();
             let own = state.shelf.get(id).is_some_and(|shelved| shelved.account == account);
             if own && state.shelf.remove(id) {
@@ -337,6 +342,22 @@ fn addressed(hub: &Hub, call: &Call) -> Result<String, GraphError> {
         Ok(owner)
     } else {
         Err(GraphError::no_object("POST", id))
+    }
+}
+
+/// WhatsApp: who names a number beside a file's id gets the file only if it was uploaded there.
+fn on_that_number(
+    hub: &Hub,
+    account: &str,
+    method: &str,
+    id: &str,
+    call: &Call,
+) -> Result<(), GraphError> {
+    match call.text("phone_number_id") {
+        Some(number) if hub.kind == Kind::WhatsApp && number != account => {
+            Err(GraphError::no_object(method, id))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

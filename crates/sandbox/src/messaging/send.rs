@@ -350,8 +350,11 @@ fn template(attachment: &Map<String, Value>) -> Result<Content, GraphError> {
 /// `GET /{psid}` or `GET /{igsid}`.
 pub(crate) fn profile(hub: &Hub, account: &str, person: &str, call: &Call) -> Option<Value> {
     let mut profile = whole_profile(hub, account, person)?;
-    // `fields` chooses; the id always comes.
-    if let (Some(fields), Some(wanted)) = (profile.as_object_mut(), call.text("fields")) {
+    // `fields` chooses; the id always comes. Messenger's whole name comes only to who asks for it.
+    let wanted = call
+        .text("fields")
+        .or_else(|| (hub.kind == Kind::Messenger).then(|| "first_name,last_name".to_owned()));
+    if let (Some(fields), Some(wanted)) = (profile.as_object_mut(), wanted) {
         let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
         fields.retain(|key, _| key == "id" || wanted.contains(&key.as_str()));
     }
@@ -370,7 +373,7 @@ fn whole_profile(hub: &Hub, account: &str, person: &str) -> Option<Value> {
         }),
         Kind::Messenger | Kind::WhatsApp => {
             let (first, last) = name.split_once(' ').unwrap_or((name.as_str(), ""));
-            json!({"first_name": first, "last_name": last, "id": person})
+            json!({"name": name, "first_name": first, "last_name": last, "id": person})
         }
     })
 }

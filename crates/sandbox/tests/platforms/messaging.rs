@@ -233,3 +233,27 @@ async fn a_reply_stands_beside_the_message_and_profiles_are_given() {
         assert!(matches!(name.as_str(), Some("Mia" | "Ina Sample")), "{profile}");
     }
 }
+
+#[tokio::test]
+async fn a_profile_has_the_fields_that_were_asked_for_and_the_id() {
+    let hook = Hook::start().await;
+    let platforms = start(&hook).await;
+    let messenger = platforms.messenger();
+    let url = format!("{}/{}", messenger.base_url(), phone(messenger).id());
+    let token = messenger.accounts()[0].config().unwrap().access_token;
+    for (fields, expected) in [
+        (None, json!({"first_name": "Mia", "last_name": "Sample", "id": PSID})),
+        (
+            Some("id,name, last_name"),
+            json!({"name": "Mia Sample", "last_name": "Sample", "id": PSID}),
+        ),
+        (Some("locale"), json!({"id": PSID})),
+    ] {
+        let mut request = reqwest::Client::new().get(&url).bearer_auth(&token);
+        if let Some(fields) = fields {
+            request = request.query(&[("fields", fields)]);
+        }
+        let profile: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(profile, expected, "{fields:?}");
+    }
+}

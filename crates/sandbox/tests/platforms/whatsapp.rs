@@ -326,3 +326,23 @@ async fn tokens_are_checked_and_numbers_may_share_one() {
     whatsapp.account(NUMBER).unwrap().restore_token();
     assert_eq!(post(NUMBER, &token).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_file_is_given_and_deleted_only_on_the_number_that_is_named() {
+    let hook = Hook::start().await;
+    let platforms = start(&hook).await;
+    let whatsapp = platforms.whatsapp();
+    let (_, media) = upload(whatsapp, png(), "image/png", "a.png").await;
+    let url = format!("{}/{}", whatsapp.api_url(), media["id"].as_str().unwrap());
+    let token = whatsapp.accounts()[0].config().unwrap().access_token;
+    let ask = async |method: reqwest::Method, number: &str| {
+        let request = reqwest::Client::new().request(method, &url).bearer_auth(&token);
+        let request = request.query(&[("phone_number_id", number)]);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(ask(reqwest::Method::GET, "106540352242999").await, 400);
+    assert_eq!(ask(reqwest::Method::DELETE, "106540352242999").await, 400);
+    assert_eq!(ask(reqwest::Method::GET, NUMBER).await, 200);
+    assert_eq!(ask(reqwest::Method::DELETE, NUMBER).await, 200);
+    assert_eq!(ask(reqwest::Method::GET, NUMBER).await, 400);
+}
