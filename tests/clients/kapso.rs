@@ -1,6 +1,6 @@
 //! `@kapso/whatsapp-cloud-api` against the simulated WhatsApp.
 
-use crate::support::{Client, Language, Screen, platforms, png, sending};
+use crate::support::{Client, Language, NUMBER, SAM, Screen, assert_has, platforms, png, sending};
 use interline_sandbox::Content;
 use serde_json::json;
 
@@ -42,5 +42,35 @@ async fn what_kapso_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() 
         assert_eq!(error["category"], category, "{step}: {error}");
         assert_eq!((&error["code"], &error["status"]), (&json!(code), &json!(status)), "{error}");
     }
+    platforms.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_person_says_kapso_normalises_from_the_signed_webhook() {
+    let platforms = platforms().await;
+    let whatsapp = platforms.whatsapp();
+    let client = Client::hearing(Language::Node, "kapso_hears.cjs", whatsapp).await;
+    let Some(mut client) = client else { return };
+    let sam = whatsapp.phones().remove(0);
+    let said = sam.say("grüße").unwrap();
+    let whole = json!({
+        "id": said, "type": "text", "text": {"body": "grüße"}, "from": SAM, "name": "Sam Sample",
+        "account": NUMBER, "kapso": {"direction": "inbound"},
+    });
+    assert_has(&client.line().await, whole);
+    sam.reply(&said, "again").unwrap();
+    assert_has(&client.line().await, json!({"context": {"from": SAM, "id": said}}));
+    sam.photo(png(), "image/png", Some("look")).unwrap();
+    let image = client.line().await;
+    assert_has(&image["image"], json!({"mimeType": "image/png", "caption": "look"}));
+    sam.react(&said, "🎉").unwrap();
+    let reaction = json!({"reaction": {"emoji": "🎉", "messageId": said}});
+    assert_has(&client.line().await, reaction);
+    sam.unsend(&said).unwrap();
+    assert_has(&client.line().await, json!({"revoke": {"originalMessageId": said}}));
+    whatsapp.accounts()[0].sign_wrongly(1);
+    let signed = sam.say("signed").unwrap();
+    assert_has(&client.line().await, json!({"refused": true}));
+    assert_has(&client.line().await, json!({"id": signed, "text": {"body": "signed"}}));
     platforms.stop().await;
 }

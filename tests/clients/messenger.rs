@@ -1,6 +1,6 @@
 //! `messaging-api-messenger` and `@warriorteam/messenger-sdk` against the simulated Messenger.
 
-use crate::support::{Client, Language, MIA, PAGE, Screen, platforms, png, sending};
+use crate::support::{Client, Language, MIA, PAGE, Screen, assert_has, platforms, png, sending};
 use serde_json::json;
 
 #[tokio::test]
@@ -26,6 +26,7 @@ async fn what_messaging_api_sends_the_phone_shows_and_what_it_does_wrongly_it_is
     let results = &screen.results;
     assert_eq!((&results["typing"], &results["read"]), (&json!(MIA), &json!(MIA)));
     assert_eq!(results["page"]["id"], PAGE);
+    assert_eq!(results["profile"]["name"], "Mia Sample");
     assert_eq!(
         (&results["profile"]["firstName"], &results["profile"]["id"]),
         (&json!("Mia"), &json!(MIA))
@@ -83,5 +84,37 @@ async fn what_warriorteam_sends_the_phone_shows_and_what_it_does_wrongly_it_is_t
         assert_eq!(error["subcode"].as_u64(), subcode, "{error}");
         assert_eq!(error["type"], "OAuthException", "{error}");
     }
+    platforms.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_person_says_warriorteam_tells_apart_from_the_signed_webhook() {
+    let platforms = platforms().await;
+    let messenger = platforms.messenger();
+    let client = Client::hearing(Language::Node, "warriorteam_hears.cjs", messenger).await;
+    let Some(mut client) = client else { return };
+    let mia = messenger.phones().remove(0);
+    let said = mia.say("grüße").unwrap();
+    let whole = json!({"event": "message", "id": said, "text": "grüße", "from": MIA, "types": []});
+    assert_has(&client.line().await, whole);
+    mia.reply(&said, "again").unwrap();
+    assert_has(&client.line().await, json!({"text": "again", "replies_to": said}));
+    mia.photo(png(), "image/png", None).unwrap();
+    let image = client.line().await;
+    assert_has(&image, json!({"event": "message", "types": ["image"]}));
+    assert!(image["urls"][0].as_str().unwrap().starts_with(messenger.base_url()), "{image}");
+    for (action, done) in [("react", mia.react(&said, "🎉")), ("unreact", mia.unreact(&said))] {
+        done.unwrap();
+        let reaction = json!({"event": "reaction", "action": action, "emoji": "🎉", "id": said});
+        assert_has(&client.line().await, reaction);
+    }
+    mia.edit(&said, "edited").unwrap();
+    assert_has(&client.line().await, json!({"event": "edit", "id": said, "text": "edited"}));
+    mia.tap_quick_reply("t", "Tea").unwrap();
+    assert_has(&client.line().await, json!({"event": "message", "text": "Tea", "payload": "t"}));
+    messenger.accounts()[0].sign_wrongly(1);
+    let signed = mia.say("signed").unwrap();
+    assert_has(&client.line().await, json!({"refused": true}));
+    assert_has(&client.line().await, json!({"event": "message", "id": signed, "text": "signed"}));
     platforms.stop().await;
 }

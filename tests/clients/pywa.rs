@@ -1,8 +1,8 @@
 //! `pywa` against the simulated WhatsApp.
 
-use crate::support::{Client, Language, NUMBER, SAM, Screen, platforms, png, sending, setting};
+use crate::support::{Client, Language, NUMBER, SAM, Screen, assert_has, platforms, png, sending};
 use interline_sandbox::{Content, Platforms, Seen};
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[tokio::test]
 async fn what_pywa_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() {
@@ -53,20 +53,7 @@ async fn what_pywa_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() {
 
 /// A program that hears, and whose webhook is subscribed.
 async fn hearing(platforms: &Platforms) -> Option<Client> {
-    let whatsapp = platforms.whatsapp();
-    let mut client = Client::start(Language::Python, "pywa_hears.py", &setting(whatsapp))?;
-    let account = whatsapp.accounts().remove(0);
-    account.set_webhook_url(client.line().await["webhook"].as_str());
-    account.subscribe().await.unwrap();
-    Some(client)
-}
-
-/// Whether the line has all these fields with these values.
-#[track_caller]
-fn assert_has(line: &Value, fields: Value) {
-    for (key, value) in fields.as_object().unwrap() {
-        assert_eq!(&line[key], value, "`{key}` of {line}");
-    }
+    Client::hearing(Language::Python, "pywa_hears.py", platforms.whatsapp()).await
 }
 
 #[tokio::test]

@@ -97,6 +97,19 @@ impl Client {
         Some(Self { child, lines, stdin })
     }
 
+    /// The same for a script that hears: it prints where its webhook is, which is then subscribed.
+    pub(crate) async fn hearing(
+        language: Language,
+        script: &str,
+        platform: &Platform,
+    ) -> Option<Self> {
+        let mut client = Self::start(language, script, &setting(platform))?;
+        let account = platform.accounts().remove(0);
+        account.set_webhook_url(client.line().await["webhook"].as_str());
+        account.subscribe().await.unwrap();
+        Some(client)
+    }
+
     /// The next line that it prints; `None` once it has ended well.
     async fn next(&mut self) -> Option<Value> {
         let line = tokio::time::timeout(LIMIT, self.lines.next_line()).await;
@@ -143,7 +156,7 @@ pub(crate) async fn platforms() -> Platforms {
 }
 
 /// What a script must know of a platform's first account and person.
-pub(crate) fn setting(platform: &Platform) -> Value {
+fn setting(platform: &Platform) -> Value {
     let account = platform.accounts()[0].config().unwrap();
     json!({
         "url": platform.base_url(),
@@ -203,5 +216,13 @@ impl Screen {
             panic!("{step} has no choices: {self:#?}")
         };
         choices.iter().map(|choice| choice.title.as_str()).collect()
+    }
+}
+
+/// Whether the line has all these fields with these values.
+#[track_caller]
+pub(crate) fn assert_has(line: &Value, fields: Value) {
+    for (key, value) in fields.as_object().unwrap() {
+        assert_eq!(&line[key], value, "`{key}` of {line}");
     }
 }
