@@ -122,7 +122,7 @@ enum Happens {
     /// A person does something so often, numbered if it is more than once.
     Does { who: Member, deed: Deed, times: u64 },
     /// Something begins to go wrong.
-    Breaks { on: Target, fault: Trouble, times: Option<u64> },
+    Breaks { fault: Trouble, times: Option<u64> },
     /// Whatever went wrong there goes right again.
     Heals(Target),
     /// So long nothing happens.
@@ -160,12 +160,12 @@ enum Target {
 /// What goes wrong.
 #[derive(Clone, Debug)]
 enum Trouble {
-    /// An answer to sends, or none.
-    Answers(Fault),
-    /// Throttling, which each platform words in its own way.
-    Throttles,
-    /// No connection can be had; at the broker those that stand are cut.
-    Unreachable,
+    /// A platform answers sends like this, or not at all.
+    Answers(Kind, Fault),
+    /// No connection to a platform can be had.
+    PlatformGone(Kind),
+    /// No connection to the broker can be had, and those that stand are cut.
+    BrokerGone,
     /// Every connection to the broker is cut, once.
     BrokerCut,
     /// The broker reads nothing that is published.

@@ -108,9 +108,7 @@ impl Stage<'_> {
                     done.map_err(|source| SandboxError::Step { line: step.line, source })?;
                 }
             }
-            Happens::Breaks { on, fault, times } => {
-                self.breaks(step.line, *on, fault, *times).await;
-            }
+            Happens::Breaks { fault, times } => self.breaks(step.line, fault, *times).await,
             Happens::Heals(target) => self.heal(*target).await?,
             Happens::Waits(time) => tokio::time::sleep(*time).await,
             Happens::Settles => {
@@ -188,35 +186,30 @@ impl Stage<'_> {
         found.unwrap_or_else(|| format!("“{}”", words.unwrap_or("of anybody")))
     }
 
-    async fn breaks(&mut self, line: u32, on: Target, fault: &Trouble, times: Option<u64>) {
-        match (on, fault) {
-            (Target::Platform(kind), Trouble::Answers(fault)) => {
-                self.order(line, kind, fault.clone(), times);
-            }
-            (Target::Platform(kind), Trouble::Throttles) => {
-                self.order(line, kind, Fault::throttle(kind), times);
-            }
-            (Target::Platform(kind), Trouble::Unreachable) => {
-                if let Some(platform) = self.platform(kind) {
+    async fn breaks(&mut self, line: u32, fault: &Trouble, times: Option<u64>) {
+        match fault {
+            Trouble::Answers(kind, fault) => self.order(line, *kind, fault.clone(), times),
+            Trouble::PlatformGone(kind) => {
+                if let Some(platform) = self.platform(*kind) {
                     platform.refuse_connections().await;
                 }
             }
-            (Target::Broker, Trouble::BrokerBlocked) => {
-                self.broker.faults().block();
-                self.ordered.push(Pending { line, on, strikes: Strikes::Blocks });
-            }
-            (Target::Broker, Trouble::Unreachable) => {
+            Trouble::BrokerGone => {
                 let connected = self.connected().await;
                 self.broker.faults().listener_down().await;
                 self.broker.faults().cut_all();
                 self.checks.push(struck(line, connected));
             }
-            (Target::Broker, _) | (Target::Platform(_), Trouble::BrokerCut) => {
+            Trouble::BrokerCut => {
                 let connected = self.connected().await;
                 self.broker.faults().cut_all();
                 self.checks.push(struck(line, connected));
             }
-            (Target::Platform(_), Trouble::BrokerBlocked) => {}
+            Trouble::BrokerBlocked => {
+                self.broker.faults().block();
+                let on = Target::Broker;
+                self.ordered.push(Pending { line, on, strikes: Strikes::Blocks });
+            }
         }
     }
 

@@ -120,15 +120,15 @@ fn breaks(table: &mut Reader<'_, '_>) -> Option<Happens> {
     let times = table.has("times").then(|| table.number("times", 1, 1..=TIMES_MAX));
     let on = on?;
     let (known, trouble) = match on {
-        Target::Platform(_) => (
+        Target::Platform(kind) => (
             "\"500\", \"503\", \"hang\", \"throttle\", \"cut\" or \"unreachable\"",
             match fault.as_str() {
-                "500" => Some(Trouble::Answers(Fault::Html500)),
-                "503" => Some(Trouble::Answers(Fault::Empty503)),
-                "hang" => Some(Trouble::Answers(Fault::Hang)),
-                "throttle" => Some(Trouble::Throttles),
-                "cut" => Some(Trouble::Answers(Fault::CutBeforeReading)),
-                "unreachable" => Some(Trouble::Unreachable),
+                "500" => Some(Trouble::Answers(kind, Fault::Html500)),
+                "503" => Some(Trouble::Answers(kind, Fault::Empty503)),
+                "hang" => Some(Trouble::Answers(kind, Fault::Hang)),
+                "throttle" => Some(Trouble::Answers(kind, Fault::throttle(kind))),
+                "cut" => Some(Trouble::Answers(kind, Fault::CutBeforeReading)),
+                "unreachable" => Some(Trouble::PlatformGone(kind)),
                 _ => None,
             },
         ),
@@ -137,7 +137,7 @@ fn breaks(table: &mut Reader<'_, '_>) -> Option<Happens> {
             match fault.as_str() {
                 "cut" => Some(Trouble::BrokerCut),
                 "blocked" => Some(Trouble::BrokerBlocked),
-                "unreachable" => Some(Trouble::Unreachable),
+                "unreachable" => Some(Trouble::BrokerGone),
                 _ => None,
             },
         ),
@@ -146,13 +146,13 @@ fn breaks(table: &mut Reader<'_, '_>) -> Option<Happens> {
         table.contradiction("fault", format!("there is no such fault here; write {known}"));
         return None;
     };
-    if times.is_some() && !matches!(fault, Trouble::Answers(_) | Trouble::Throttles) {
+    if times.is_some() && !matches!(fault, Trouble::Answers(..)) {
         table.contradiction(
             "times",
             "this fault cannot be counted; leave `times` out, and heal it in a later step",
         );
     }
-    Some(Happens::Breaks { on, fault, times })
+    Some(Happens::Breaks { fault, times })
 }
 
 fn target(table: &mut Reader<'_, '_>, key: &'static str) -> Option<Target> {
