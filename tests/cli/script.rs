@@ -4,6 +4,8 @@ use crate::support::{Folder, Ran, program, run};
 use interline::sandbox::script::{SHIPPED, Script, ScriptError};
 use std::path::Path;
 
+const DOCUMENT: &str = include_str!("../../docs/sandbox-scripts.md");
+
 /// Plays a script from a file and returns what was printed, with its exit code.
 fn play(text: &str) -> (Option<i32>, String, String) {
     let folder = Folder::with(text);
@@ -189,14 +191,23 @@ fn every_script_that_is_shipped_says_what_it_shows_and_stands_in_the_help() {
 }
 
 #[test]
-fn every_example_of_the_document_can_be_played() {
-    let document = include_str!("../../docs/sandbox-scripts.md");
-    let blocks: Vec<&str> = document.split("```toml\n").skip(1).collect();
+fn every_example_of_the_document_is_played_and_holds() {
+    let blocks: Vec<&str> = DOCUMENT.split("```toml\n").skip(1).collect();
     assert!(blocks.len() > 4, "there are examples");
     for block in blocks {
         let example = block.split("```").next().unwrap();
-        if let Err(error) = Script::parse(Path::new("example.toml"), example) {
-            panic!("{error}\n{example}");
-        }
+        let (code, out, err) = play(example);
+        assert_eq!(code, Some(0), "{example}\n{out}\n{err}");
+    }
+}
+
+#[test]
+fn the_document_names_everything_that_a_step_can_be() {
+    let told = mistakes("[[step]]\nwho = \"alice\"\n");
+    let keys: Vec<&str> = told.split("write one of ").nth(1).unwrap().split(", ").collect();
+    assert!(keys.len() > 10, "{told}");
+    for key in keys {
+        let named = [format!("`{key}"), format!("\n{key} = ")];
+        assert!(named.iter().any(|named| DOCUMENT.contains(named)), "{key} is not in the document");
     }
 }
