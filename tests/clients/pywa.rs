@@ -1,7 +1,7 @@
 //! `pywa` against the simulated WhatsApp.
 
 use crate::support::{Client, Language, NUMBER, SAM, Screen, assert_has, platforms, png, sending};
-use interline_sandbox::{Content, Platforms, Seen};
+use interline_sandbox::{Content, Person, Platforms, Seen};
 use serde_json::json;
 
 #[tokio::test]
@@ -85,6 +85,28 @@ async fn what_a_person_says_pywa_parses_from_the_signed_webhook() {
     assert_has(&client.line().await, json!({"type": "edited", "id": said, "text": "edited again"}));
     sam.unsend(&said).unwrap();
     assert_has(&client.line().await, json!({"type": "deleted", "id": said}));
+    platforms.stop().await;
+}
+
+#[tokio::test]
+async fn a_person_who_hides_the_number_pywa_hears_and_answers_by_the_scoped_id() {
+    let platforms = platforms().await;
+    let Some(mut client) = hearing(&platforms).await else { return };
+    let scoped = "US.13490000000000000007";
+    let person = Person {
+        username: Some("robin.sample".to_owned()),
+        bsuid: Some(scoped.to_owned()),
+        hides_phone: true,
+        ..Person::new("15550004444", "Robin Sample")
+    };
+    let robin = platforms.whatsapp().add_phone(NUMBER, person).unwrap();
+    robin.say("hello").unwrap();
+    let hello = json!({"text": "hello", "wa_id": null, "bsuid": scoped, "name": "Robin Sample"});
+    assert_has(&client.line().await, hello);
+    client.tell(scoped).await;
+    let status = json!({"type": "status", "status": "sent", "tracker": "ours-1"});
+    assert_has(&client.line().await, status);
+    assert_eq!(robin.received_texts(), ["Which?"]);
     platforms.stop().await;
 }
 

@@ -43,7 +43,8 @@ def tell(line):
 
 @wa.on_message
 def message(_, msg):
-    line = {"type": msg.type, "id": msg.id, "name": msg.from_user.name, "wa_id": msg.from_user.wa_id}
+    line = {"type": msg.type, "id": msg.id, "name": msg.from_user.name, "wa_id": msg.from_user.wa_id,
+            "bsuid": msg.from_user.bsuid}
     line["text"] = msg.text or msg.caption
     line["replies_to"] = msg.reply_to_message.id if msg.reply_to_message else None
     if msg.reaction:
