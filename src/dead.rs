@@ -83,26 +83,16 @@ reasons! {
     Refused => "refused",
     /// A request may have been sent, and the policy is to hold it.
     Uncertain => "uncertain",
-    /// No attempt succeeded in time.
-    RetriesExhausted => "retries-exhausted",
     /// It waited too long in a blocked lane.
     Expired => "expired",
-    /// The account needs a new token.
-    Reauth => "reauth",
     /// The operator's set-up is wrong.
     Config => "config",
-    /// The platform asked to slow down.
-    Throttle => "throttle",
-    /// A passing fault did not pass.
-    Retryable => "retryable",
     /// The platform will never take this request.
     Permanent => "permanent",
     /// The person cannot be reached.
     Recipient => "recipient",
     /// The customer-service window is closed.
     Window => "window",
-    /// The platform restricts the business.
-    Blocked => "blocked",
     /// Another app owns the thread.
     Handover => "handover",
     /// The platform took it and said later that it failed.
@@ -110,18 +100,15 @@ reasons! {
 }
 
 impl Reason {
-    /// The reason of a failure class.
-    pub const fn of(class: Class) -> Self {
+    /// The reason of a failure that is final; nothing for those that pass, or that the account waits out.
+    pub const fn of(class: Class) -> Option<Self> {
         match class {
-            Class::Reauth => Self::Reauth,
-            Class::Config => Self::Config,
-            Class::Throttle => Self::Throttle,
-            Class::Retryable => Self::Retryable,
-            Class::Permanent => Self::Permanent,
-            Class::Recipient => Self::Recipient,
-            Class::Window => Self::Window,
-            Class::Blocked => Self::Blocked,
-            Class::Handover => Self::Handover,
+            Class::Reauth | Class::Throttle | Class::Retryable | Class::Blocked => None,
+            Class::Config => Some(Self::Config),
+            Class::Permanent => Some(Self::Permanent),
+            Class::Recipient => Some(Self::Recipient),
+            Class::Window => Some(Self::Window),
+            Class::Handover => Some(Self::Handover),
         }
     }
 }

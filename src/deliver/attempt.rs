@@ -103,12 +103,12 @@ impl Delivering {
             {
                 Ok(requests) => (requests, None),
                 Err(PlanError::Store(error)) => return Err(error),
-                Err(PlanError::Media(why)) => {
-                    warn!(dispatch_id = %dispatch.id, error = why, "media are not to be had yet; trying again");
-                    return Ok(Step::Again { after: self.backoff(of) });
-                }
                 Err(error) => {
-                    return Ok(Step::Dead { reason: error.reason(), error: error.to_string() });
+                    let Some(reason) = error.reason() else {
+                        warn!(dispatch_id = %dispatch.id, %error, "there is no plan yet; trying again");
+                        return Ok(Step::Again { after: self.backoff(of) });
+                    };
+                    return Ok(Step::Dead { reason, error: error.to_string() });
                 }
             },
         };
@@ -301,7 +301,8 @@ impl Delivering {
                 let outcome = RequestOutcome::Rejected;
                 self.record_outcome(dispatch, number(n), outcome, Vec::new(), None).await?;
                 Ok(Sent::Step(Step::Dead {
-                    reason: Reason::of(failure.class),
+                    // What passes got another verdict than these.
+                    reason: Reason::of(failure.class).unwrap_or(Reason::Permanent),
                     error: failure.to_string(),
                 }))
             }

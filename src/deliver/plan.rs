@@ -46,14 +46,14 @@ pub(super) enum PlanError {
 }
 
 impl PlanError {
-    /// The reason of the dead letter.
-    pub(super) const fn reason(&self) -> Reason {
+    /// The reason of the dead letter; nothing for what may pass.
+    pub(super) const fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Store(_) | Self::Media(_) => Reason::RetriesExhausted,
-            Self::Render(_) => Reason::Unrenderable,
-            Self::Panicked => Reason::CodecPanicked,
-            Self::NoAccount => Reason::NotAMember,
-            Self::Refused(_) => Reason::Refused,
+            Self::Store(_) | Self::Media(_) => None,
+            Self::Render(_) => Some(Reason::Unrenderable),
+            Self::Panicked => Some(Reason::CodecPanicked),
+            Self::NoAccount => Some(Reason::NotAMember),
+            Self::Refused(_) => Some(Reason::Refused),
         }
     }
 }
