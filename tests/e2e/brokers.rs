@@ -1,8 +1,8 @@
 //! The broker is cut, restarted, away, refuses or blocks: nothing is lost, nothing comes twice, the order stays.
 
 use crate::harness::{
-    Broker, LIMIT, MESSENGER, World, against_both_brokers, free_port, instagram, messenger, texts,
-    whatsapp,
+    Broker, LIMIT, MESSENGER, World, against_both_brokers, free_address, instagram, messenger,
+    texts, whatsapp,
 };
 use crate::talk::Talk;
 use interline_embedded_broker::{EmbeddedBroker, Release};
@@ -54,7 +54,7 @@ async fn away_at_the_start(mut broker: Broker) {
         counts(&world, platform.kind(), |counts| counts.retries >= 3).await;
         assert_eq!(platform.counts().posts_taken, 0, "no 200 while the broker is away");
     }
-    assert_eq!(post_nothing(world.listen_port), "HTTP/1.1 503 Service Unavailable");
+    assert_eq!(post_nothing(world.listen), "HTTP/1.1 503 Service Unavailable");
     broker.come_back();
     talk.ends_well(&mut world).await;
 }
@@ -62,7 +62,7 @@ async fn away_at_the_start(mut broker: Broker) {
 async fn first_url_dead(broker: Broker) {
     let mut talk = Talk::new();
     let mut world = talk.world(&broker.uri()).await;
-    let dead = format!("amqp://guest:guest@127.0.0.1:{}/%2f", free_port());
+    let dead = format!("amqp://guest:guest@{}/%2f", free_address());
     world.broker_urls.insert(0, dead);
     world.start();
     talk.say(&world, 5);
@@ -112,7 +112,7 @@ async fn counts(world: &World, kind: Kind, wanted: impl Fn(Counts) -> bool) -> C
 }
 
 /// The status line that a signed body without events is answered with.
-fn post_nothing(port: u16) -> String {
+fn post_nothing(listen: std::net::SocketAddr) -> String {
     let body = br#"{"object":"whatsapp_business_account","entry":[]}"#;
     let secret = format!("sandbox-secret-{}", crate::harness::WHATSAPP);
     let signature = interline_sandbox::signature(&secret, body);
@@ -122,7 +122,7 @@ fn post_nothing(port: u16) -> String {
         body.len()
     );
     tokio::task::block_in_place(|| {
-        let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let mut socket = TcpStream::connect(listen).unwrap();
         socket.write_all(head.as_bytes()).unwrap();
         socket.write_all(body).unwrap();
         let mut answer = String::new();

@@ -302,7 +302,7 @@ async fn a_reload_adds_an_account_and_a_conversation_and_drops_no_message() {
         seat(Kind::Messenger, OTHER, "6200000000000001".to_owned(), "Grace"),
         instagram(9, "Heidi"),
     );
-    let url = format!("http://127.0.0.1:{}/webhooks/messenger", world.listen_port);
+    let url = format!("http://{}/webhooks/messenger", world.listen);
     let account = AccountConfig::new(OTHER).posting_to(url);
     let person = Person::new(&new.0.person, &new.0.name);
     world.platforms.messenger().add_account(account.with(person)).unwrap();

@@ -7,9 +7,10 @@ use interline_embedded_broker::EmbeddedBroker;
 use interline_rabbit_node::RabbitNode;
 use interline_sandbox::{AccountConfig, Config, Kind, Person, Phone, Platforms, Seen};
 use std::fmt::Write as _;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long anything may take before a test gives up. Generous: it is no measure of speed.
@@ -163,7 +164,7 @@ pub(crate) struct World {
     pub(crate) platforms: Platforms,
     pub(crate) conversations: Vec<(String, Vec<Seat>)>,
     pub(crate) folder: tempfile::TempDir,
-    pub(crate) listen_port: u16,
+    pub(crate) listen: SocketAddr,
     daemon: Option<Child>,
     /// TOML that is put behind the sections, such as `settle_timeout` lines under `[deliver]`.
     pub(crate) deliver: String,
@@ -182,7 +183,7 @@ pub(crate) struct World {
 impl World {
     /// Platforms with everybody of the conversations on them, and a config for a daemon; nothing is started yet.
     pub(crate) async fn new(broker_url: &str, conversations: Vec<(String, Vec<Seat>)>) -> Self {
-        let listen_port = free_port();
+        let listen = free_address();
         let mut config = Config::default();
         for (kind, platform) in [
             (Kind::WhatsApp, &mut config.whatsapp),
@@ -198,8 +199,7 @@ impl World {
                 match platform.accounts.iter_mut().find(|account| account.id == seat.account) {
                     Some(account) => account.people.push(person),
                     None => {
-                        let url =
-                            format!("http://127.0.0.1:{listen_port}/webhooks/{}", kind.word());
+                        let url = format!("http://{listen}/webhooks/{}", kind.word());
                         platform
                             .accounts
                             .push(AccountConfig::new(&seat.account).posting_to(url).with(person));
@@ -212,7 +212,7 @@ impl World {
             platforms,
             conversations,
             folder: tempfile::tempdir().unwrap(),
-            listen_port,
+            listen,
             daemon: None,
             deliver: "settle_timeout = \"1s\"\nretry_backoff_min = \"50ms\"\nretry_backoff_max = \"500ms\"\n".to_owned(),
             extra: String::new(),
@@ -258,7 +258,7 @@ impl World {
             .unwrap();
         writeln!(toml, "reconnect_backoff_max = \"500ms\"\n{}", self.broker_lines).unwrap();
         writeln!(toml, "[store]\nurl = \"sqlite:{}\"\n", self.store_path().display()).unwrap();
-        writeln!(toml, "[ingest]\nlisten = \"127.0.0.1:{}\"", self.listen_port).unwrap();
+        writeln!(toml, "[ingest]\nlisten = \"{}\"", self.listen).unwrap();
         writeln!(toml, "{}\n", self.ingest_lines).unwrap();
         writeln!(toml, "[deliver]\n{}", self.deliver).unwrap();
         writeln!(toml, "{}", self.extra).unwrap();
@@ -409,9 +409,15 @@ fn tail(log: &str) -> String {
     lines[lines.len().saturating_sub(60)..].join("\n")
 }
 
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A free port of a loopback address of this test's own. On 127.0.0.1 a connection of another test could take the port
+/// while the daemon is dead.
+pub(crate) fn free_address() -> SocketAddr {
+    static USED: AtomicU32 = AtomicU32::new(0);
+    let n = std::process::id().wrapping_mul(16).wrapping_add(USED.fetch_add(1, Ordering::Relaxed));
+    let [_, b, c, d] = n.to_be_bytes();
+    // Never 127.0.0.1, and no address of all zeros or ones behind the first byte.
+    let own = Ipv4Addr::new(127, b | 0x40, c, d.clamp(1, 254));
+    TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
 }
 
 pub(crate) fn texts(prefix: &str, count: usize) -> Vec<String> {

@@ -55,7 +55,7 @@ fn secret(account: &str) -> String {
 
 impl World {
     fn webhook(&self, kind: Kind) -> String {
-        format!("http://127.0.0.1:{}/webhooks/{}", self.listen_port, kind.word())
+        format!("http://{}/webhooks/{}", self.listen, kind.word())
     }
 
     /// Posts a body to WhatsApp's webhook; gives the status, or nothing if the connection was cut.
@@ -189,7 +189,7 @@ async fn a_subscription_is_answered_to_whoever_knows_the_verify_token_and_to_nob
         }
     }
     let ask = async |kind: &str, query: &[(&str, &str)]| {
-        let url = format!("http://127.0.0.1:{}/webhooks/{kind}", world.listen_port);
+        let url = format!("http://{}/webhooks/{kind}", world.listen);
         let answer = reqwest::Client::new().get(url).query(query).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     };

@@ -1,6 +1,8 @@
 //! What an operator sees of a running daemon: numbers, health, `interline status`.
 
-use crate::harness::{Broker, LIMIT, MESSENGER, WHATSAPP, World, free_port, messenger, whatsapp};
+use crate::harness::{
+    Broker, LIMIT, MESSENGER, WHATSAPP, World, free_address, messenger, whatsapp,
+};
 use interline_sandbox::Kind;
 use serde_json::Value;
 use std::process::{Command, Output};
@@ -15,7 +17,7 @@ struct Watched {
 async fn watched(broker: &Broker) -> Watched {
     let seats = vec![whatsapp(1, "Alice"), messenger(1, "Bob")];
     let mut world = World::new(&broker.uri(), vec![("ab".to_owned(), seats)]).await;
-    let admin = format!("127.0.0.1:{}", free_port());
+    let admin = free_address().to_string();
     world.extra = format!("[admin]\nlisten = {admin:?}\n");
     Watched { world, admin: format!("http://{admin}") }
 }
@@ -87,7 +89,7 @@ async fn g8_the_numbers_tell_what_happened_and_name_no_person() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_daemon_without_its_broker_is_alive_but_not_ready_and_says_why() {
-    let nowhere = format!("amqp://guest:guest@127.0.0.1:{}/%2f", free_port());
+    let nowhere = format!("amqp://guest:guest@{}/%2f", free_address());
     let broker = Broker::mock().await.unwrap();
     let mut watched = watched(&broker).await;
     watched.world.broker_urls = vec![nowhere];

@@ -231,7 +231,7 @@ async fn bad_inputs(cast: &mut Cast, world: &World, broker: &Broker) {
     queues.publish_event("whatsapp", WHATSAPP, odd.to_string()).await;
     let foreign = cast.canaries.add("canary on the dispatch queue");
     queues.publish_dispatch("messenger", MESSENGER, foreign).await;
-    let url = format!("http://127.0.0.1:{}/webhooks/whatsapp", world.listen_port);
+    let url = format!("http://{}/webhooks/whatsapp", world.listen);
     let client = reqwest::Client::new();
     let forged = cast.canaries.add("canary of a forger");
     let signed = signature(&cast.canaries.add("canary-guessed-secret"), forged.as_bytes());

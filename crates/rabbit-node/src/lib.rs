@@ -8,7 +8,9 @@
 
 mod process;
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
@@ -67,6 +69,10 @@ pub struct RabbitNode {
     /// `None` where it uses that of the node it joined.
     _epmd: Option<Guarded>,
 }
+
+/// Where the nodes' ports are taken from.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+const PORT_TRIES_MAX: u32 = 100;
 
 /// What a node is started with.
 #[derive(Clone, Debug)]
@@ -352,8 +358,20 @@ fn is_installed() -> bool {
     false
 }
 
+/// A port that nobody listens on, below those that the system gives to connections: one of them could take it while the
+/// node is stopped.
 fn free_port() -> Result<u16, NodeError> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let mut tries = 0;
+    loop {
+        let random =
+            RandomState::new().build_hasher().finish() % u64::from(PORTS.end - PORTS.start);
+        let port = PORTS.start + u16::try_from(random).unwrap_or(0);
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(_) if tries < PORT_TRIES_MAX => tries += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// True where an AMQP 0-9-1 server answers the protocol header with its `connection.start`, a method frame.
