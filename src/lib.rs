@@ -14,6 +14,7 @@ pub mod dead;
 pub mod deliver;
 pub mod ingest;
 pub mod live;
+pub mod media;
 pub mod metrics;
 pub mod relay;
 pub mod sandbox;

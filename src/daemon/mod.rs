@@ -9,8 +9,9 @@ mod supervisor;
 
 use crate::admin::StatusSocket;
 use crate::config::{Config, Servers};
-use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http, MEDIA_AT_ONCE};
+use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http};
 use crate::live::{Live, LiveHandle};
+use crate::media::Carrier;
 use crate::metrics::Metrics;
 use crate::status::Overview;
 use crate::wire::Wire;
@@ -23,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 pub use storage::{root_key, root_key_path, status_socket_path};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -151,12 +152,12 @@ impl Daemon {
             live: live.clone(),
             store: store.clone(),
             wire: wire.clone(),
-            http,
+            http: http.clone(),
             answers: answers.clone(),
             arrivals: arrivals.clone(),
             metrics: metrics.clone(),
             publisher: publisher.subscribe(),
-            media: Arc::new(Semaphore::new(MEDIA_AT_ONCE)),
+            media: Carrier::new(http),
             stop: stop.clone(),
         };
         let overview = Overview::new(store.clone(), metrics.clone(), stop.clone());

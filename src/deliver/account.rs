@@ -17,6 +17,7 @@ use crate::clock::now_ms;
 use crate::config::{Egress, Order};
 use crate::dead::Reason;
 use crate::live::{Account, Live, LiveHandle};
+use crate::media::Carrier;
 use crate::metrics::Metrics;
 use crate::wire::{HEADER_REPLAYED, Wire};
 use interline_bridge_api::{Failure, Outcome, Request};
@@ -41,8 +42,6 @@ const BATCH_MAX: usize = 64;
 const SHORT_PAUSE_MAX: Duration = Duration::from_secs(20);
 /// How often the gate is looked at.
 const PAUSE_LOOK: Duration = Duration::from_secs(1);
-/// How many media are copied at once, each whole in memory.
-pub(super) const MEDIA_AT_ONCE: usize = 2;
 
 /// What all accounts share.
 #[derive(Clone)]
@@ -63,8 +62,8 @@ pub struct DeliverContext {
     pub metrics: Metrics,
     /// The current connection's publisher, for dead letters and egress.
     pub publisher: watch::Receiver<Option<Publisher>>,
-    /// Bounds media in memory, all accounts together.
-    pub media: Arc<Semaphore>,
+    /// Carries media from platform to platform.
+    pub media: Carrier,
     /// Cancelled when the daemon drains.
     pub stop: CancellationToken,
 }
@@ -77,7 +76,6 @@ pub(super) struct Settings {
     pub(super) settle_timeout: Duration,
     pub(super) retry_min: Duration,
     pub(super) retry_max: Duration,
-    pub(super) media_bytes_max: u64,
     held_max_age: Duration,
 }
 
@@ -320,8 +318,8 @@ impl Delivering {
         }
     }
 
-    pub(super) async fn media_permit(&self) -> Option<OwnedSemaphorePermit> {
-        self.context.media.clone().acquire_owned().await.ok()
+    pub(super) const fn media(&self) -> &Carrier {
+        &self.context.media
     }
 
     /// Waits, but not longer than the daemon runs or the channel stands.
@@ -435,7 +433,6 @@ impl Delivering {
             settle_timeout: deliver.settle_timeout,
             retry_min: deliver.retry_backoff_min,
             retry_max: deliver.retry_backoff_max,
-            media_bytes_max: deliver.media_bytes_max,
             held_max_age: live.config.store.held_max_age,
         }
     }
@@ -454,10 +451,6 @@ impl Delivering {
 
     pub(super) fn store(&self) -> &dyn Store {
         self.context.store.as_ref()
-    }
-
-    pub(super) const fn http(&self) -> &Http {
-        &self.context.http
     }
 
     pub(super) const fn wire(&self) -> &Wire {

@@ -24,6 +24,4 @@ pub(crate) use arrivals::Arrival;
 pub use arrivals::Arrivals;
 pub use gate::PauseReason;
 pub use http::{Http, TransportError};
-
-/// How many media may be copied at once, all accounts together.
-pub const MEDIA_AT_ONCE: usize = account::MEDIA_AT_ONCE;
+pub(crate) use plan::render;
