@@ -1,10 +1,12 @@
 //! What an account does to a person, once the API has found nothing wrong with it.
 //!
 //! [`take`] is the moment of acceptance: the screen shows it, it has its place in the order, and the receipts that
-//! follow are made. Nothing here can fail for a reason that the API's rules should have named.
+//! follow are made. The only rules that are left here are those of [`crate::admit`], which need the lock.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::admit::{Pass, admit};
+use crate::clock::millis;
 use crate::config::Kind;
 use crate::counts::add;
 use crate::graph_error::GraphError;
@@ -33,6 +35,7 @@ pub(crate) enum Deed {
         held: Vec<Held>,
         quotes: Option<String>,
         marker: Option<String>,
+        pass: Pass,
     },
     /// A reaction; `None` takes it back.
     React { person: String, target: String, emoji: Option<String>, marker: Option<String> },
@@ -41,13 +44,7 @@ pub(crate) enum Deed {
     /// The account types, or stops.
     Typing { person: String, on: bool },
     /// WhatsApp: taken with 200, and reported as failed later.
-    Fail {
-        recipient: String,
-        marker: Option<String>,
-        code: u64,
-        title: &'static str,
-        details: String,
-    },
+    Fail { recipient: String, marker: Option<String>, code: u64, title: String, details: String },
 }
 
 /// What follows from a deed.
@@ -59,8 +56,9 @@ pub(crate) struct Taken {
 pub(crate) fn take(hub: &Hub, account: &str, deed: Deed) -> Result<Taken, GraphError> {
     let mut guard = hub.lock();
     let state = &mut *guard;
+    let deed = admit(hub.kind, state, account, deed)?;
     let taken = match deed {
-        Deed::Show { person, content, held, quotes, marker } => {
+        Deed::Show { person, content, held, quotes, marker, pass: _ } => {
             let seen = new_message(hub, state, account, &person, content, quotes, marker);
             show(hub, state, account, &person, seen, &held)
         }
@@ -77,7 +75,7 @@ pub(crate) fn take(hub: &Hub, account: &str, deed: Deed) -> Result<Taken, GraphE
             let now_ms = state.now_ms();
             let status =
                 whatsapp::Status { native_id: &native_id, state: "failed", marker, now_ms };
-            let update = status.failed(&recipient, code, title, &details);
+            let update = status.failed(&recipient, code, &title, &details);
             Some(Taken { native_id: Some(native_id), updates: vec![update] })
         }
     };
@@ -128,7 +126,7 @@ fn show(
     let settings = state.settings;
     let account = state.accounts.get_mut(account_id)?;
     let phone = account.phones.get_mut(person)?;
-    phone.typing_until = None;
+    phone.typing_until_ms = 0;
     let native_id = seen.native_id.clone();
     let now_ms = seen.at_ms;
     phone.show(seen.clone(), settings.timeline_max);
@@ -222,8 +220,9 @@ fn read(
 }
 
 fn type_on(hub: &Hub, state: &mut State, account: &str, person: &str, on: bool) -> Option<Taken> {
+    let until_ms = state.now_ms() + millis(typing_time(hub.kind));
     let phone = state.phone(account, person)?;
-    phone.typing_until = on.then(|| Instant::now() + typing_time(hub.kind));
+    phone.typing_until_ms = if on { until_ms } else { 0 };
     phone.typings += u64::from(on);
     phone.touch();
     Some(Taken { native_id: None, updates: Vec::new() })

@@ -6,6 +6,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use crate::limits::{Limits, Usage};
+
+/// After a person's last message an account may write freely for so long.
+const WINDOW: Duration = Duration::from_secs(24 * 3_600);
+
 /// One of the three simulated platforms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -149,13 +154,23 @@ pub struct Person {
     pub bsuid: Option<String>,
     /// WhatsApp: a username user, whose webhooks carry the BSUID and neither `from` nor `wa_id`.
     pub hides_phone: bool,
+    /// Wrote to the account just before the sandbox began, so that the account may write, too. A person who never wrote
+    /// is unknown to Messenger and Instagram, and gets only templates on WhatsApp.
+    pub has_written: bool,
 }
 
 impl Person {
     /// A person with that id and name.
     #[must_use]
     pub fn new(id: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { id: id.into(), name: name.into(), username: None, bsuid: None, hides_phone: false }
+        Self {
+            id: id.into(),
+            name: name.into(),
+            username: None,
+            bsuid: None,
+            hides_phone: false,
+            has_written: true,
+        }
     }
 }
 
@@ -197,7 +212,7 @@ pub enum InstagramForm {
 /// How webhooks are posted.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivery {
-    /// The wait after the first failed POST; it doubles with each failure.
+    /// The wait after the first failed POST, by the platforms' clock; it doubles with each failure.
     pub retry_first: Duration,
     /// The longest wait between two attempts.
     pub retry_max: Duration,
@@ -243,6 +258,12 @@ pub struct Settings {
     pub native_edits: bool,
     /// Messenger: a sticker comes twice, as `sticker` and as `image` (until 30 August 2026).
     pub sticker_twice: bool,
+    /// How long an account may write freely after a person did (24 hours); `None`: for ever.
+    pub window: Option<Duration>,
+    /// How much an account may send.
+    pub limits: Limits,
+    /// What the usage headers say; absent: what was counted.
+    pub usage: Option<Usage>,
     /// How long a WhatsApp media URL lives.
     pub media_url_lifetime: Duration,
     /// How long the platform tries to fetch a linked file.
@@ -265,6 +286,9 @@ impl Default for Settings {
             instagram_form: InstagramForm::Messaging,
             native_edits: false,
             sticker_twice: false,
+            window: Some(WINDOW),
+            limits: Limits::NONE,
+            usage: None,
             media_url_lifetime: Duration::from_secs(300),
             fetch_timeout: Duration::from_secs(5),
             media_bytes_max: 256 << 20,

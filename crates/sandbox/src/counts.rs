@@ -23,6 +23,8 @@ pub struct Counts {
     pub updates_taken: u64,
     /// Updates that found no room.
     pub updates_dropped: u64,
+    /// Updates that nobody will hear of: the account was not subscribed, or its webhook failed for too long.
+    pub updates_lost: u64,
     /// Attempts to post.
     pub posts: u64,
     /// Posts that were answered with 200.
@@ -42,6 +44,7 @@ pub(crate) struct Tally {
     pub(crate) updates: AtomicU64,
     pub(crate) updates_taken: AtomicU64,
     pub(crate) updates_dropped: AtomicU64,
+    pub(crate) updates_lost: AtomicU64,
     pub(crate) posts: AtomicU64,
     pub(crate) posts_taken: AtomicU64,
     pub(crate) retries: AtomicU64,
@@ -60,6 +63,7 @@ impl Tally {
             updates: read(&self.updates),
             updates_taken: read(&self.updates_taken),
             updates_dropped: read(&self.updates_dropped),
+            updates_lost: read(&self.updates_lost),
             posts: read(&self.posts),
             posts_taken: read(&self.posts_taken),
             retries: read(&self.retries),

@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{Clock, millis};
 use crate::config::Kind;
 
 /// Open orders that one platform keeps; further ones push out the oldest.
@@ -158,7 +159,7 @@ pub enum Calls {
 pub enum Times {
     /// The next so many requests.
     Next(u64),
-    /// All requests for so long.
+    /// All requests for so long, by the platforms' clock.
     For(Duration),
     /// Until it is released.
     UntilReleased,
@@ -274,7 +275,7 @@ pub(crate) struct Strike {
 
 struct Open {
     order: Order,
-    until: Option<Instant>,
+    until_ms: Option<u64>,
     left: Option<u64>,
     handle: Ordered,
 }
@@ -288,18 +289,18 @@ pub(crate) struct Book {
 }
 
 impl Book {
-    pub(crate) fn place(&mut self, order: Order) -> Ordered {
+    pub(crate) fn place(&mut self, clock: &Clock, order: Order) -> Ordered {
         let handle =
             Ordered { struck: Arc::new(AtomicU64::new(0)), released: self.all.child_token() };
-        let (until, left) = match order.times {
+        let (until_ms, left) = match order.times {
             Times::Next(count) => (None, Some(count)),
-            Times::For(time) => (Instant::now().checked_add(time), None),
+            Times::For(time) => (Some(clock.now_ms().saturating_add(millis(time))), None),
             Times::UntilReleased => (None, None),
         };
         if self.open.len() >= ORDERS_MAX {
             self.open.remove(0);
         }
-        self.open.push(Open { order, until, left, handle: handle.clone() });
+        self.open.push(Open { order, until_ms, left, handle: handle.clone() });
         handle
     }
 
@@ -312,16 +313,16 @@ impl Book {
     /// [`Fault::CutBeforeReading`] for an account or the platform can strike; it strikes at no other time.
     pub(crate) fn strike(
         &mut self,
+        now_ms: u64,
         early: bool,
         class: CallClass,
         account: Option<&str>,
         person: Option<&str>,
     ) -> Option<Strike> {
-        let now = Instant::now();
         self.open.retain(|open| {
             !open.handle.released.is_cancelled()
                 && open.left != Some(0)
-                && open.until.is_none_or(|until| now < until)
+                && open.until_ms.is_none_or(|until_ms| now_ms < until_ms)
         });
         for open in &mut self.open {
             let cuts_early = open.order.fault == Fault::CutBeforeReading

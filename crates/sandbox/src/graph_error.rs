@@ -91,6 +91,47 @@ impl GraphError {
         Self { subcode, ..Self::new(status, 190, message) }
     }
 
+    /// 10/2018278, 10/2534022: the person was not heard for too long.
+    pub(crate) fn window(kind: Kind) -> Self {
+        match kind {
+            Kind::Instagram => {
+                let message = "(#10) This message is sent outside of allowed window.";
+                Self::new(403, 10, message).subcode(2_534_022)
+            }
+            Kind::Messenger | Kind::WhatsApp => {
+                let message = "(#10) This message is sent outside of allowed window. Learn more about the new policy \
+                               here: https://developers.facebook.com/docs/messenger-platform/policy-overview";
+                Self::new(400, 10, message).subcode(2_018_278)
+            }
+        }
+    }
+
+    /// 130429, 613, 613/2534040: an account sends too fast.
+    pub(crate) fn throttle(kind: Kind) -> Self {
+        let calls = "(#613) Calls to this api have exceeded the rate limit.";
+        match kind {
+            Kind::WhatsApp => Self::new(400, 130_429, "(#130429) Rate limit hit")
+                .details("Cloud API message throughput has been reached."),
+            Kind::Messenger => Self::new(400, 613, calls),
+            Kind::Instagram => Self::new(400, 613, calls).subcode(2_534_040),
+        }
+    }
+
+    /// WhatsApp 131056: to this person only.
+    pub(crate) fn throttle_pair() -> Self {
+        let message = "(#131056) (Business Account, Consumer Account) pair rate limit hit";
+        Self::new(400, 131_056, message).details(
+            "Message failed to send because there were too many messages sent from this phone number to the same phone \
+             number in a short period of time.",
+        )
+    }
+
+    /// 4: the app calls too often.
+    pub(crate) fn app_throttle() -> Self {
+        let error = Self::new(403, 4, "(#4) Application request limit reached");
+        Self { transient: Some(true), ..error }
+    }
+
     /// 100/33: the object does not exist, or this token cannot see it.
     pub(crate) fn no_object(method: &str, id: &str) -> Self {
         let verb = if method == "GET" { "get" } else { "post" };

@@ -9,6 +9,22 @@
 //! It refuses what the real ones refuse, takes what they take, and never forgets silently: every bound is named in
 //! [`Settings`], and what falls out of one is counted.
 //!
+//! **Time.** The platforms go by one [`Clock`], which a test moves with `platforms.clock().advance(…)` instead of
+//! sleeping. Webhooks carry its time, which may then be ahead of the daemon's.
+//!
+//! **Windows.** An account may write freely to a person for 24 hours after the person's last message, tap or opened link
+//! ([`Phone::open_link`]); reactions, edits, unsends and read receipts open nothing. Everybody counts as having written
+//! when the sandbox began, unless [`Person::has_written`] is false. To close a window move the clock, or call
+//! [`Phone::close_window`], which leaves the clock alone. Then WhatsApp takes a send with 200 and reports it as `failed`
+//! with 131047 (templates get through), Messenger answers 10/2018278 (utility templates, and for seven days
+//! `HUMAN_AGENT`, get through), Instagram 10/2534022.
+//!
+//! **Limits.** [`Settings::limits`] is [`Limits::NONE`] unless a test sets it, for example to [`Limits::documented`]:
+//! then WhatsApp answers 131056 to the 46th message for one person, and takes one more each six seconds of the clock.
+//!
+//! **Unsubscribed.** A webhook of Messenger or Instagram that has failed for an hour of the clock is unsubscribed:
+//! [`Account::is_subscribed`], [`Counts::updates_lost`]; [`Account::subscribe`] subscribes it again.
+//!
 //! ```no_run
 //! # async fn f() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::time::Duration;
@@ -32,12 +48,16 @@
 //! ```
 
 mod accept;
+mod admit;
+mod clock;
 mod config;
 mod counts;
+mod endpoints;
 mod fault;
 mod fetch;
 mod graph_error;
 mod ids;
+mod limits;
 mod listener;
 mod media;
 mod messaging;
@@ -50,6 +70,7 @@ mod seen;
 mod server;
 mod speak;
 mod state;
+mod usage;
 mod webhook;
 mod whatsapp;
 mod words;
@@ -61,12 +82,14 @@ use std::sync::atomic::AtomicU64;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use crate::clock::Clock;
 pub use crate::config::{
     AccountConfig, Config, Delivery, InstagramForm, Kind, Person, PlatformConfig, Receipts,
     Settings, Timing,
 };
 pub use crate::counts::Counts;
 pub use crate::fault::{Calls, Fault, GraphFault, Order, Ordered, Scope, Times};
+pub use crate::limits::{Limits, PairLimit, Usage};
 pub use crate::meta_json::signature;
 pub use crate::phone::{Phone, PhoneError, TimedOut};
 pub use crate::platform::{Account, Platform, StartError, SubscribeError};
@@ -79,6 +102,7 @@ pub struct Platforms {
     whatsapp: Platform,
     messenger: Platform,
     instagram: Platform,
+    clock: Clock,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -102,6 +126,7 @@ impl Platforms {
             client,
             stop: stop.clone(),
             tasks: tasks.clone(),
+            clock: Clock::default(),
         };
         // Whatever was started is stopped if a later step fails.
         let guard = stop.clone().drop_guard();
@@ -112,6 +137,7 @@ impl Platforms {
             whatsapp: Platform::start(Kind::WhatsApp, wa, config.whatsapp, &shared).await?,
             messenger: Platform::start(Kind::Messenger, me, config.messenger, &shared).await?,
             instagram: Platform::start(Kind::Instagram, ig, config.instagram, &shared).await?,
+            clock: shared.clock.clone(),
             stop,
             tasks,
         };
@@ -151,6 +177,12 @@ impl Platforms {
     #[must_use]
     pub fn all(&self) -> [&Platform; 3] {
         [&self.whatsapp, &self.messenger, &self.instagram]
+    }
+
+    /// The clock that all three go by.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Returns once everything that people did, and every receipt, has been posted and answered with 200. New receipts

@@ -1,10 +1,12 @@
 //! Posts webhooks, in the order of speaking, until each is answered with 200.
 //!
 //! One outbox and one task an account. A failed POST (no connection, no answer in time, any status but 200) is repeated
-//! with the same bytes after a wait that doubles; nothing is given up while the platform runs. Bounded in updates.
+//! with the same bytes after a wait that doubles. Messenger and Instagram give up after an hour of failures, by the
+//! platforms' clock: the account is unsubscribed, what waits for it and what happens until it subscribes again is lost.
+//! WhatsApp gives up one POST after seven days. Bounded in updates. Source: platform facts, section 2.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,10 +14,11 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Delivery;
+use crate::clock::millis;
+use crate::config::{Delivery, Kind};
 use crate::counts::{Tally, add};
 use crate::meta_json::{meta_bytes, signature};
 use crate::state::Hub;
@@ -23,6 +26,12 @@ use crate::webhook::body_of;
 
 /// The most updates that Meta puts into one POST.
 const BATCH_MAX: usize = 1_000;
+
+/// Messenger and Instagram unsubscribe an app whose webhook has failed for so long.
+const UNSUBSCRIBED_AFTER: Duration = Duration::from_secs(3_600);
+
+/// WhatsApp posts a webhook again for so long; two pages disagree (36 hours), and this is the more patient.
+const LOST_AFTER: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// One thing to tell the operator.
 #[derive(Clone, Debug)]
@@ -43,6 +52,9 @@ pub(crate) struct Outbox {
     put: AtomicU64,
     done: AtomicU64,
     wrong_signatures: AtomicU64,
+    unsubscribed: AtomicBool,
+    /// When the first POST since the last success failed; 0: none did.
+    failing_since_ms: AtomicU64,
 }
 
 impl Outbox {
@@ -59,6 +71,12 @@ impl Outbox {
     pub(crate) fn put(&self, updates: Vec<Update>, max: usize, tallies: [&Tally; 2]) -> u64 {
         let count = updates.len() as u64;
         let mut queue = self.queue();
+        if !self.is_subscribed() {
+            for tally in tallies {
+                add(&tally.updates_lost, count);
+            }
+            return self.put.load(Ordering::Acquire);
+        }
         if queue.len() + updates.len() > max {
             for tally in tallies {
                 add(&tally.updates_dropped, count);
@@ -75,7 +93,7 @@ impl Outbox {
         put
     }
 
-    /// How many updates were answered with 200, copies included in their first.
+    /// How many updates were answered with 200, copies included in their first, or given up.
     pub(crate) fn done(&self) -> u64 {
         self.done.load(Ordering::Acquire)
     }
@@ -91,6 +109,46 @@ impl Outbox {
     /// Looks at the URL and the settings again.
     pub(crate) fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    pub(crate) fn is_subscribed(&self) -> bool {
+        !self.unsubscribed.load(Ordering::Acquire)
+    }
+
+    /// From now on updates are queued and posted.
+    pub(crate) fn subscribe(&self) {
+        let _queue = self.queue();
+        self.failing_since_ms.store(0, Ordering::Release);
+        self.unsubscribed.store(false, Ordering::Release);
+    }
+
+    /// From now on updates are lost, beginning with those that wait.
+    pub(crate) fn unsubscribe(&self, tallies: [&Tally; 2]) {
+        let mut queue = self.queue();
+        self.unsubscribed.store(true, Ordering::Release);
+        let count = queue.len() as u64;
+        queue.clear();
+        drop(queue);
+        self.lose(count, tallies);
+    }
+
+    /// Counts updates that will not be posted any more.
+    fn lose(&self, count: u64, tallies: [&Tally; 2]) {
+        for tally in tallies {
+            add(&tally.updates_lost, count);
+        }
+        self.done.fetch_add(count, Ordering::AcqRel);
+    }
+
+    /// Notes a POST's success; else how long all had failed when this one began.
+    fn failing_for_ms(&self, taken: bool, began_ms: u64) -> u64 {
+        if taken {
+            self.failing_since_ms.store(0, Ordering::Release);
+            return 0;
+        }
+        let since = &self.failing_since_ms;
+        let before = since.compare_exchange(0, began_ms, Ordering::AcqRel, Ordering::Acquire);
+        before.map_or_else(|since_ms| began_ms.saturating_sub(since_ms), |_none| 0)
     }
 
     pub(crate) fn sign_wrongly(&self, posts: u64) {
@@ -171,35 +229,56 @@ impl Poster {
 
     async fn deliver(&self, batch: Vec<Update>, copies: Vec<Vec<Update>>) {
         let count = batch.len() as u64;
-        self.post_until_taken(&batch).await;
-        for copy in &copies {
-            self.post_until_taken(copy).await;
+        let tallies = [&self.hub.tally, &*self.tally];
+        if self.post_until_taken(&batch).await {
+            for copy in &copies {
+                // A copy that is given up changes nothing: its updates were taken before.
+                let _taken = self.post_until_taken(copy).await;
+            }
+            for tally in tallies {
+                add(&tally.updates_taken, count);
+            }
+            self.outbox.done.fetch_add(count, Ordering::AcqRel);
+        } else {
+            self.outbox.lose(count, tallies);
         }
-        for tally in [&self.hub.tally, &*self.tally] {
-            add(&tally.updates_taken, count);
-        }
-        self.outbox.done.fetch_add(count, Ordering::AcqRel);
         self.hub.touch();
     }
 
-    async fn post_until_taken(&self, updates: &[Update]) {
-        let Some(body) = self.body(updates) else { return };
+    /// True once it was answered with 200, false once it was given up.
+    async fn post_until_taken(&self, updates: &[Update]) -> bool {
+        let Some(body) = self.body(updates) else { return false };
+        let clock = self.hub.clock();
+        let first_ms = clock.now_ms();
         let mut wait = Duration::ZERO;
         let mut attempt = 0_u64;
-        loop {
+        while self.outbox.is_subscribed() {
             let delivery = self.hub.settings().delivery;
-            if self.post(&body, attempt, delivery).await {
-                return;
+            // Waits begin with the attempt: whoever saw it, and moves the clock then, ends its wait.
+            let began_ms = clock.now_ms();
+            let taken = self.post(&body, attempt, delivery).await;
+            let failing_ms = self.outbox.failing_for_ms(taken, began_ms);
+            if taken {
+                return true;
+            }
+            match self.hub.kind {
+                Kind::WhatsApp if began_ms - first_ms >= millis(LOST_AFTER) => return false,
+                Kind::Messenger | Kind::Instagram if failing_ms >= millis(UNSUBSCRIBED_AFTER) => {
+                    self.outbox.unsubscribe([&self.hub.tally, &*self.tally]);
+                    return false;
+                }
+                Kind::WhatsApp | Kind::Messenger | Kind::Instagram => {}
             }
             attempt += 1;
             wait = (wait * 2)
                 .clamp(delivery.retry_first, delivery.retry_max.max(delivery.retry_first));
-            sleep(wait).await;
+            clock.sleep_until(began_ms.saturating_add(millis(wait))).await;
         }
+        false
     }
 
     fn body(&self, updates: &[Update]) -> Option<Bytes> {
-        let mut state = self.hub.lock();
+        let state = self.hub.lock();
         let (now_ms, form) = (state.now_ms(), state.settings.instagram_form);
         let account = state.accounts.get(&self.account)?;
         let body = body_of(self.hub.kind, form, &account.config, updates, now_ms);
@@ -211,6 +290,9 @@ impl Poster {
     async fn post(&self, body: &Bytes, attempt: u64, delivery: Delivery) -> bool {
         let (url, secret) = loop {
             let woken = self.hub.changed.subscribe();
+            if !self.outbox.is_subscribed() {
+                return false;
+            }
             let target = self.hub.lock().accounts.get(&self.account).map(|account| {
                 (account.config.webhook_url.clone(), account.config.app_secret.clone())
             });

@@ -4,12 +4,13 @@
 //! order of doing; the calls return at once, since a person does not wait for a server.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::clock::millis;
 use crate::config::Kind;
 use crate::ids::Origin;
 use crate::media::{FILE_BYTES_MAX, File};
@@ -213,6 +214,33 @@ impl Phone {
         self.speech()?.message(None, Words::Unsupported(native_type.to_owned()))
     }
 
+    /// Opens a link to the chat (`m.me/…?ref=…`, `ig.me/…?ref=…`): the account is told, and the window opens. The screen
+    /// shows nothing new.
+    pub fn open_link(&self, reference: &str) -> Result<(), PhoneError> {
+        self.speech()?.open_link(reference)
+    }
+
+    /// True while the account may write freely: see [`crate::Settings::window`].
+    #[must_use]
+    pub fn window_is_open(&self) -> bool {
+        let mut state = self.hub.lock();
+        let (now_ms, window) = (state.now_ms(), state.settings.window);
+        let phone = state.phone(&self.account, &self.person);
+        phone.is_some_and(|phone| phone.heard_within(now_ms, window))
+    }
+
+    /// Closes the window as if the person had last written just too long ago. The clock stays as it is. It opens with
+    /// what the person says next.
+    pub fn close_window(&self) {
+        let mut state = self.hub.lock();
+        let (now_ms, window) = (state.now_ms(), state.settings.window);
+        let ago_ms = window.map_or(0, |window| millis(window).saturating_add(1));
+        if let Some(phone) = state.phone(&self.account, &self.person) {
+            phone.heard_ms = Some(now_ms.saturating_sub(ago_ms));
+            phone.touch();
+        }
+    }
+
     /// Sets one's reaction on a message; an older one of one's own is replaced.
     pub fn react(&self, native_id: &str, emoji: &str) -> Result<String, PhoneError> {
         self.speech()?.react(native_id, Some(emoji))
@@ -354,8 +382,9 @@ impl Phone {
     #[must_use]
     pub fn sees_typing(&self) -> bool {
         let mut state = self.hub.lock();
-        let until = state.phone(&self.account, &self.person).and_then(|phone| phone.typing_until);
-        until.is_some_and(|until| Instant::now() < until)
+        let now_ms = state.now_ms();
+        let phone = state.phone(&self.account, &self.person);
+        phone.is_some_and(|phone| now_ms < phone.typing_until_ms)
     }
 
     /// How often the account began to type.

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
+use crate::clock::Clock;
 use crate::config::{AccountConfig, Kind, Person, PlatformConfig, Settings};
 use crate::counts::{Counts, Tally};
 use crate::fault::{Order, Ordered};
@@ -19,7 +20,7 @@ use crate::outbox::{self, Outbox};
 use crate::phone::Phone;
 use crate::seen::RawRequest;
 use crate::server::router;
-use crate::state::{AccountState, Hub, PhoneState, State};
+use crate::state::{AccountState, Hub, Meters, PhoneState, State};
 
 /// The version that [`Platform::api_url`] names; the server takes any, and none.
 const API_VERSION: &str = "v24.0";
@@ -118,6 +119,7 @@ pub(crate) struct Shared {
     pub(crate) client: reqwest::Client,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    pub(crate) clock: Clock,
 }
 
 impl Platform {
@@ -139,7 +141,11 @@ impl Platform {
             client: shared.client.clone(),
             stop: shared.stop.clone(),
             tasks: shared.tasks.clone(),
-            state: Mutex::new(State { settings: config.settings, ..State::default() }),
+            state: Mutex::new(State {
+                settings: config.settings,
+                clock: shared.clock.clone(),
+                ..State::default()
+            }),
         });
         let platform = Self { hub, door: Arc::new(Door { port, open: AsyncMutex::new(None) }) };
         platform.answer_again().await.map_err(listen)?;
@@ -174,8 +180,9 @@ impl Platform {
     pub fn add_account(&self, config: AccountConfig) -> Result<Account, StartError> {
         let id = config.id.clone();
         let mut phones = std::collections::BTreeMap::new();
+        let now_ms = self.hub.clock().now_ms();
         for person in &config.people {
-            let phone = PhoneState::new(person.clone());
+            let phone = PhoneState::new(person.clone(), now_ms);
             if phones.insert(person.id.clone(), phone).is_some() {
                 return Err(StartError::Twice { id: person.id.clone() });
             }
@@ -187,6 +194,7 @@ impl Platform {
             phones,
             outbox: Arc::clone(&outbox),
             tally: Arc::clone(&tally),
+            meters: Meters::default(),
         };
         let mut state = self.hub.lock();
         if state.account(&id).is_some() {
@@ -204,13 +212,14 @@ impl Platform {
     /// [`StartError::NoAccount`], or [`StartError::Twice`] if the person is there already.
     pub fn add_phone(&self, account: &str, person: Person) -> Result<Phone, StartError> {
         let mut state = self.hub.lock();
+        let now_ms = state.now_ms();
         let no_account = || StartError::NoAccount { id: account.to_owned() };
         let phones = &mut state.accounts.get_mut(account).ok_or_else(no_account)?.phones;
         let id = person.id.clone();
         if phones.contains_key(&id) {
             return Err(StartError::Twice { id });
         }
-        phones.insert(id.clone(), PhoneState::new(person));
+        phones.insert(id.clone(), PhoneState::new(person, now_ms));
         drop(state);
         Ok(Phone { hub: Arc::clone(&self.hub), account: account.to_owned(), person: id })
     }
@@ -254,7 +263,9 @@ impl Platform {
 
     /// Orders a fault.
     pub fn order(&self, order: Order) -> Ordered {
-        self.hub.lock().book.place(order)
+        let mut state = self.hub.lock();
+        let clock = state.clock.clone();
+        state.book.place(&clock, order)
     }
 
     /// Ends all ordered faults; requests that hang go on.
@@ -380,6 +391,21 @@ impl Account {
         self.change(|account| account.outbox.sign_wrongly(posts));
     }
 
+    /// True unless the app was unsubscribed: by [`Self::unsubscribe`], over the API, or because its webhook failed for
+    /// an hour (Messenger, Instagram). While it is not subscribed, nobody hears what people do: see
+    /// [`Counts::updates_lost`].
+    #[must_use]
+    pub fn is_subscribed(&self) -> bool {
+        let state = self.hub.lock();
+        state.accounts.get(&self.id).is_some_and(|account| account.outbox.is_subscribed())
+    }
+
+    /// Unsubscribes the app from the account, as an hour of failures does. What waits to be posted is lost.
+    pub fn unsubscribe(&self) {
+        let hub = &self.hub;
+        self.change(|account| account.outbox.unsubscribe([&hub.tally, &account.tally]));
+    }
+
     /// The phone of a person who talks to this account.
     #[must_use]
     pub fn phone(&self, person: &str) -> Option<Phone> {
@@ -404,7 +430,8 @@ impl Account {
         state.accounts.get(&self.id).map(|account| account.tally.snapshot()).unwrap_or_default()
     }
 
-    /// Does the `hub.challenge` verification of its webhook URL, as the platform does when a webhook is configured.
+    /// Does the `hub.challenge` verification of its webhook URL, as the platform does when a webhook is configured, and
+    /// subscribes the app to the account.
     ///
     /// # Errors
     /// [`SubscribeError`]: no URL, no answer, or an answer that is not 200 with the challenge as its body.
@@ -432,6 +459,7 @@ impl Account {
         let status = response.status().as_u16();
         let echoed = response.text().await.map_err(no_answer)? == challenge;
         if status == 200 && echoed {
+            self.change(|account| account.outbox.subscribe());
             Ok(())
         } else {
             Err(SubscribeError::Refused { account, status, echoed })

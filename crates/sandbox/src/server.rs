@@ -9,24 +9,26 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::clock::millis;
 use crate::config::{Kind, Timing};
 use crate::counts::{Tally, add};
+use crate::endpoints::{Outcome, process};
 use crate::fault::{CallClass, Fault, Strike};
 use crate::graph_error::GraphError;
 use crate::listener::Cutter;
-use crate::media::File;
 use crate::messaging;
 use crate::outbox::{Outbox, Update, wait_until_done};
 use crate::request::{Call, Route, UPLOAD_BYTES_MAX};
 use crate::seen::RawRequest;
-use crate::state::{AccountState, Hub};
+use crate::state::Hub;
+use crate::usage;
 use crate::whatsapp;
 
 /// How long a response waits for its echo where the echo is to come first.
@@ -49,6 +51,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 struct InFlight {
     hub: Arc<Hub>,
     account: Option<Arc<Tally>>,
+    account_id: Option<String>,
     number: u64,
 }
 
@@ -75,7 +78,7 @@ async fn handle(
     let route = Route::of(request.method(), request.uri().path());
     let open = begin(&hub, &request, &route);
     let account = route.id().and_then(|id| account_id(&hub, id));
-    let early = hub.lock().book.strike(true, class_of_route(&route), account.as_deref(), None);
+    let early = strike(&hub, true, class_of_route(&route), account.as_deref(), None);
     if early.is_some() {
         add_all(&open, |tally| &tally.struck);
         return cut(&cutter);
@@ -99,11 +102,12 @@ fn begin(hub: &Arc<Hub>, request: &Request, route: &Route) -> InFlight {
     state.raw_next += 1;
     let account = route.id().and_then(|id| state.account(id));
     let tally = account.map(|account| Arc::clone(&account.tally));
+    let account_id = account.map(|account| account.config.id.clone());
     let raw = RawRequest {
         number,
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
-        account: account.map(|account| account.config.id.clone()),
+        account: account_id.clone(),
         person: None,
         params: Value::Null,
         status: None,
@@ -113,11 +117,23 @@ fn begin(hub: &Arc<Hub>, request: &Request, route: &Route) -> InFlight {
     }
     state.raw.push_back(raw);
     drop(state);
-    let open = InFlight { hub: Arc::clone(hub), account: tally, number };
+    let open = InFlight { hub: Arc::clone(hub), account: tally, account_id, number };
     add_all(&open, |tally| &tally.requests_seen);
     add_all(&open, |tally| &tally.in_flight);
     hub.touch();
     open
+}
+
+fn strike(
+    hub: &Hub,
+    early: bool,
+    class: CallClass,
+    account: Option<&str>,
+    person: Option<&str>,
+) -> Option<Strike> {
+    let mut state = hub.lock();
+    let now_ms = state.now_ms();
+    state.book.strike(now_ms, early, class, account, person)
 }
 
 /// Changes the log's entry of an open request, if the log still has it.
@@ -130,7 +146,7 @@ fn note(hub: &Hub, number: u64, how: impl FnOnce(&mut RawRequest)) {
     }
 }
 
-fn account_id(hub: &Hub, id: &str) -> Option<String> {
+pub(crate) fn account_id(hub: &Hub, id: &str) -> Option<String> {
     hub.lock().account(id).map(|account| account.config.id.clone())
 }
 
@@ -186,16 +202,22 @@ async fn answer(hub: &Arc<Hub>, open: &InFlight, cutter: &Cutter, call: &Call) -
         raw.params = Value::Object(call.params.clone());
     });
     let class = class_of(hub, call);
-    let strike = hub.lock().book.strike(false, class, account.as_deref(), person.as_deref());
-    if let Some(strike) = strike {
+    if let Some(strike) = strike(hub, false, class, account.as_deref(), person.as_deref()) {
         add_all(open, |tally| &tally.struck);
         hub.touch();
         return struck(hub, open, cutter, call, strike).await;
     }
-    match process(hub, call).await {
+    let allowed = usage::count(hub, &call.route);
+    let processed = match allowed {
+        Ok(()) => process(hub, call).await,
+        Err(error) => Err(error),
+    };
+    let mut response = match processed {
         Ok(outcome) => outcome.respond(hub, open).await,
         Err(error) => refuse(hub, open, &error),
-    }
+    };
+    usage::tell(hub, account.as_deref(), &call.route, response.headers_mut());
+    response
 }
 
 async fn struck(
@@ -219,6 +241,8 @@ async fn struck(
         | Fault::TakeThenHtml500
         | Fault::SlowAnswer(_) => {}
     }
+    let clock = hub.clock();
+    let began_ms = clock.now_ms();
     let outcome = match process(hub, call).await {
         Ok(outcome) => outcome,
         Err(error) => return refuse(hub, open, &error),
@@ -239,7 +263,7 @@ async fn struck(
         }
         Fault::SlowAnswer(time) => {
             let response = outcome.post_at_once(hub);
-            tokio::time::sleep(time).await;
+            clock.sleep_until(began_ms.saturating_add(millis(time))).await;
             json_response(hub, open, 200, &response, None)
         }
         Fault::Html500
@@ -248,167 +272,6 @@ async fn struck(
         | Fault::Hang
         | Fault::CutBeforeReading => outcome.respond(hub, open).await,
     }
-}
-
-/// What comes of a request that is let through.
-enum Outcome {
-    Json(Value),
-    File(File),
-    Sent { account: String, done: Done },
-}
-
-async fn process(hub: &Hub, call: &Call) -> Result<Outcome, GraphError> {
-    match &call.route {
-        Route::Unknown => Err(GraphError::unknown_path()),
-        Route::Cdn(_) => cdn_file(hub, call).map(Outcome::File),
-        Route::LookAside => {
-            let account = authorised(hub, call)?;
-            look_aside(hub, &account, call).map(Outcome::File)
-        }
-        Route::Messages(_) => {
-            let account = addressed(hub, call)?;
-            let done = match hub.kind {
-                Kind::WhatsApp => whatsapp::send::messages(hub, &account, call).await?,
-                Kind::Messenger | Kind::Instagram => {
-                    messaging::send::messages(hub, &account, call).await?
-                }
-            };
-            Ok(Outcome::Sent { account, done })
-        }
-        Route::UploadMedia(id) => {
-            let account = addressed(hub, call)?;
-            if hub.kind != Kind::WhatsApp {
-                return Err(GraphError::no_object("POST", id));
-            }
-            Ok(Outcome::Json(whatsapp::send::upload(hub, &account, call)?.response))
-        }
-        Route::UploadAttachment(id) => {
-            let account = addressed(hub, call)?;
-            if hub.kind == Kind::WhatsApp {
-                return Err(GraphError::no_object("POST", id));
-            }
-            Ok(Outcome::Json(messaging::attach::upload(hub, &account, call).await?.response))
-        }
-        Route::Get(id) => {
-            let account = authorised(hub, call)?;
-            on_that_number(hub, &account, "GET", id, call)?;
-            get(hub, &account, id, call).map(Outcome::Json)
-        }
-        Route::Delete(id) => {
-            let account = authorised(hub, call)?;
-            on_that_number(hub, &account, "DELETE", id, call)?;
-            let mut state = hub.lock();
-            let own = state.shelf.get(id).is_some_and(|shelved| shelved.account == account);
-            if own && state.shelf.remove(id) {
-                Ok(Outcome::Json(json!({"success": true})))
-            } else {
-                Err(GraphError::no_object("DELETE", id))
-            }
-        }
-    }
-}
-
-/// The account that the token belongs to: of several with one token the one that the request is about.
-fn authorised(hub: &Hub, call: &Call) -> Result<String, GraphError> {
-    let state = hub.lock();
-    let token = call.token.as_deref().unwrap_or("");
-    let file = call.text("mid");
-    let object = call.route.id().or(file.as_deref());
-    let about = object.and_then(|id| match state.shelf.get(id) {
-        Some(shelved) => state.accounts.get(&shelved.account),
-        None => state.account(id),
-    });
-    let holds = |account: &&AccountState| account.config.access_token == token;
-    let account = about.filter(holds).or_else(|| state.accounts.values().find(holds));
-    let Some(account) = account else { return Err(GraphError::token(hub.kind, None)) };
-    if let Some(subcode) = account.revoked {
-        return Err(GraphError::token(hub.kind, Some(subcode)));
-    }
-    let proof = call.params.get("appsecret_proof").and_then(Value::as_str);
-    let wanted =
-        || crate::meta_json::hmac_hex(account.config.app_secret.as_bytes(), token.as_bytes());
-    if proof.is_some_and(|proof| proof != wanted()) {
-        return Err(GraphError::parameter("Invalid appsecret_proof provided in the API argument"));
-    }
-    Ok(account.config.id.clone())
-}
-
-/// The account that the path names, if the token is its own.
-fn addressed(hub: &Hub, call: &Call) -> Result<String, GraphError> {
-    let owner = authorised(hub, call)?;
-    let id = call.route.id().unwrap_or("me");
-    let named = account_id(hub, id);
-    if id == "me" || named.as_ref() == Some(&owner) {
-        Ok(owner)
-    } else {
-        Err(GraphError::no_object("POST", id))
-    }
-}
-
-/// WhatsApp: who names a number beside a file's id gets the file only if it was uploaded there.
-fn on_that_number(
-    hub: &Hub,
-    account: &str,
-    method: &str,
-    id: &str,
-    call: &Call,
-) -> Result<(), GraphError> {
-    match call.text("phone_number_id") {
-        Some(number) if hub.kind == Kind::WhatsApp && number != account => {
-            Err(GraphError::no_object(method, id))
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn get(hub: &Hub, account: &str, id: &str, call: &Call) -> Result<Value, GraphError> {
-    let is_account = id == "me" || account_id(hub, id).as_deref() == Some(account);
-    let found = match hub.kind {
-        Kind::WhatsApp if is_account => whatsapp::send::number_info(hub, account),
-        Kind::WhatsApp => whatsapp::send::media_info(hub, account, id),
-        Kind::Messenger | Kind::Instagram if is_account => {
-            Some(json!({"id": account, "name": "Sandbox"}))
-        }
-        Kind::Messenger | Kind::Instagram => messaging::send::profile(hub, account, id, call),
-    };
-    found.ok_or_else(|| GraphError::no_object("GET", id))
-}
-
-fn look_aside(hub: &Hub, account: &str, call: &Call) -> Result<File, GraphError> {
-    let mut state = hub.lock();
-    let now_s = state.now_ms() / 1_000;
-    let id = call.text("mid").unwrap_or_default();
-    let expires_s = call.text("ext").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let gone = || GraphError { status: 404, ..GraphError::no_object("GET", &id) };
-    let config = &state.accounts.get(account).ok_or_else(gone)?.config;
-    let signed = call.text("hash") == Some(whatsapp::words::media_hash(config, &id, expires_s));
-    let shelved = state.shelf.get(&id).filter(|shelved| shelved.account == account);
-    match shelved {
-        Some(shelved) if signed && now_s <= expires_s => Ok(shelved.file.clone()),
-        Some(_) | None => Err(gone()),
-    }
-}
-
-fn cdn_file(hub: &Hub, call: &Call) -> Result<File, GraphError> {
-    let (id, signature) = match &call.route {
-        Route::Cdn(Some(id)) => (id.clone(), call.text("oh")),
-        Route::Cdn(None)
-        | Route::Messages(_)
-        | Route::UploadMedia(_)
-        | Route::UploadAttachment(_)
-        | Route::Get(_)
-        | Route::Delete(_)
-        | Route::LookAside
-        | Route::Unknown => (call.text("asset_id").unwrap_or_default(), call.text("signature")),
-    };
-    let state = hub.lock();
-    let gone = || GraphError { status: 403, ..GraphError::no_object("GET", &id) };
-    let shelved = state.shelf.get(&id).ok_or_else(gone)?;
-    let config = &state.accounts.get(&shelved.account).ok_or_else(gone)?.config;
-    if signature != Some(messaging::words::cdn_hash(config, &id)) {
-        return Err(gone());
-    }
-    Ok(shelved.file.clone())
 }
 
 impl Outcome {
@@ -529,18 +392,7 @@ fn refused(hub: &Hub, open: &InFlight, error: &GraphError) -> Response {
     let body = error.body_json(hub.kind, hub.ids.trace());
     let mut response = json_response(hub, open, error.status, &body, None);
     if let Some(minutes) = error.regain_minutes {
-        let kind = hub.kind.word();
-        let usage = json!({"0": [{
-            "type": kind,
-            "call_count": 100,
-            "total_cputime": 25,
-            "total_time": 25,
-            "estimated_time_to_regain_access": minutes,
-        }]});
-        if let Ok(value) = usage.to_string().parse() {
-            let name = HeaderName::from_static("x-business-use-case-usage");
-            response.headers_mut().insert(name, value);
-        }
+        usage::tell_throttled(hub, open.account_id.as_deref(), minutes, response.headers_mut());
     }
     response
 }

@@ -22,7 +22,7 @@ pub(crate) struct Speech<'a> {
 
 impl<'a> Speech<'a> {
     pub(crate) fn begin(phone: &'a Phone) -> Result<Self, PhoneError> {
-        let mut state = phone.hub.lock();
+        let state = phone.hub.lock();
         let now_ms = state.now_ms();
         let outbox_max = state.settings.outbox_max;
         let account = state.accounts.get(&phone.account).ok_or(PhoneError::Gone)?;
@@ -85,8 +85,35 @@ impl<'a> Speech<'a> {
         };
         let timeline_max = self.state.settings.timeline_max;
         self.phone_state()?.show(seen, timeline_max);
+        self.open_window()?;
         self.post(one(update))?;
         Ok(native_id)
+    }
+
+    pub(crate) fn open_link(mut self, reference: &str) -> Result<(), PhoneError> {
+        if self.phone.hub.kind == Kind::WhatsApp {
+            return Err(not_here(Kind::WhatsApp, "links that open a chat"));
+        }
+        let update = self.on_messaging(|setting| Ok(messaging::referral(setting, reference)))?;
+        self.open_window()?;
+        self.phone_state()?.touch();
+        self.post(one(update))
+    }
+
+    /// The account may write freely from now on. WhatsApp counts what people say against the number's throughput.
+    fn open_window(&mut self) -> Result<(), PhoneError> {
+        let now_ms = self.now_ms;
+        self.phone_state()?.heard_ms = Some(now_ms);
+        let (clock, limits) = (self.state.clock.clone(), self.state.settings.limits);
+        if let (Kind::WhatsApp, Some(count), Some(account)) = (
+            self.phone.hub.kind,
+            limits.messages_per_second,
+            self.state.accounts.get_mut(&self.phone.account),
+        ) {
+            // A person is never refused; the account has that much less.
+            let _too_fast = account.meters.messages.per_second(&clock, count).is_err();
+        }
+        Ok(())
     }
 
     /// `emoji: None` takes the reaction back.

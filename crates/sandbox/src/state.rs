@@ -6,16 +6,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::clock::{Clock, millis};
 use crate::config::{AccountConfig, Kind, Person, Settings};
 use crate::counts::Tally;
 use crate::fault::Book;
 use crate::ids::{Ids, Origin, bsuid_of, phone_in_wamid};
+use crate::limits::{Hour, Meter};
 use crate::media::{File, Shelf};
 use crate::outbox::Outbox;
 use crate::seen::{RawRequest, Seen};
@@ -44,7 +46,9 @@ pub(crate) struct State {
     pub(crate) shelf: Shelf,
     pub(crate) raw: VecDeque<RawRequest>,
     pub(crate) raw_next: u64,
-    pub(crate) clock_ms: u64,
+    pub(crate) clock: Clock,
+    /// All calls of the app.
+    pub(crate) hour: Hour,
 }
 
 pub(crate) struct AccountState {
@@ -54,24 +58,37 @@ pub(crate) struct AccountState {
     pub(crate) phones: BTreeMap<String, PhoneState>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) tally: Arc<Tally>,
+    pub(crate) meters: Meters,
+}
+
+/// What an account has used of its limits.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Meters {
+    pub(crate) messages: Meter,
+    pub(crate) media: Meter,
 }
 
 pub(crate) struct PhoneState {
     pub(crate) person: Person,
     pub(crate) timeline: VecDeque<Seen>,
-    pub(crate) typing_until: Option<Instant>,
+    pub(crate) typing_until_ms: u64,
     pub(crate) typings: u64,
     /// How often each own message was edited.
     pub(crate) edits: BTreeMap<String, u32>,
+    /// When the person last did what opens the messaging window; absent: never wrote to this account.
+    pub(crate) heard_ms: Option<u64>,
+    pub(crate) pair: Meter,
     pub(crate) changed: watch::Sender<u64>,
 }
 
 impl PhoneState {
-    pub(crate) fn new(person: Person) -> Self {
+    pub(crate) fn new(person: Person, now_ms: u64) -> Self {
         Self {
+            heard_ms: person.has_written.then_some(now_ms),
+            pair: Meter::default(),
             person,
             timeline: VecDeque::new(),
-            typing_until: None,
+            typing_until_ms: 0,
             typings: 0,
             edits: BTreeMap::new(),
             changed: watch::Sender::new(0),
@@ -96,6 +113,12 @@ impl PhoneState {
         self.touch();
     }
 
+    /// True if the person was heard not longer ago than `window`; without a window, if the person was ever heard.
+    pub(crate) fn heard_within(&self, now_ms: u64, window: Option<Duration>) -> bool {
+        let age_ms = self.heard_ms.map(|heard_ms| now_ms.saturating_sub(heard_ms));
+        age_ms.is_some_and(|age_ms| window.is_none_or(|window| age_ms <= millis(window)))
+    }
+
     /// Wakes who waits for this phone.
     pub(crate) fn touch(&self) {
         self.changed.send_modify(|version| *version += 1);
@@ -104,10 +127,8 @@ impl PhoneState {
 
 impl State {
     /// The platform's clock: milliseconds since the Unix epoch, never going back.
-    pub(crate) fn now_ms(&mut self) -> u64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        self.clock_ms = self.clock_ms.max(u64::try_from(now).unwrap_or(u64::MAX));
-        self.clock_ms
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
     }
 
     /// The account with that id or alias.
@@ -139,6 +160,10 @@ impl Hub {
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in a caller's `wait_for` closure must not take the platform down with it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.lock().clock.clone()
     }
 
     pub(crate) fn settings(&self) -> Settings {

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::accept::{Deed, take};
+use crate::admit::Pass;
 use crate::config::Kind;
 use crate::graph_error::GraphError;
 use crate::messaging::attach::attach;
@@ -36,7 +37,7 @@ pub(crate) async fn messages(hub: &Hub, account: &str, call: &Call) -> Result<Do
         return Err(GraphError::parameter_sub(2_018_014, words));
     }
     let person = person_of(hub, account, params).ok_or_else(|| no_such_person(hub.kind, params))?;
-    check_messaging_type(params)?;
+    let pass = messaging_type(hub.kind, params)?;
     if let Some(action) = action {
         return sender_action(hub, account, person, action, params);
     }
@@ -59,6 +60,7 @@ pub(crate) async fn messages(hub: &Hub, account: &str, call: &Call) -> Result<Do
         held: wanted.held,
         quotes,
         marker,
+        pass,
     };
     let taken = take(hub, account, deed)?;
     let mut response = json!({"recipient_id": person, "message_id": taken.native_id});
@@ -71,7 +73,8 @@ pub(crate) async fn messages(hub: &Hub, account: &str, call: &Call) -> Result<Do
 /// The person that a request is for, if the account knows one of that id.
 pub(crate) fn person_of(hub: &Hub, account: &str, params: &Map<String, Value>) -> Option<String> {
     let id = params.get("recipient")?.get("id").and_then(digits_or_text)?;
-    hub.lock().phone(account, &id).map(|_| id)
+    // Nobody has an id here before the first message.
+    hub.lock().phone(account, &id).filter(|phone| phone.heard_ms.is_some()).map(|_| id)
 }
 
 fn no_such_person(kind: Kind, params: &Map<String, Value>) -> GraphError {
@@ -86,14 +89,19 @@ fn no_such_person(kind: Kind, params: &Map<String, Value>) -> GraphError {
     }
 }
 
-fn check_messaging_type(params: &Map<String, Value>) -> Result<(), GraphError> {
+/// What the request's type lets through while the window is closed.
+fn messaging_type(kind: Kind, params: &Map<String, Value>) -> Result<Pass, GraphError> {
+    let tag = params.get("tag").and_then(Value::as_str);
+    let is_template =
+        params.get("message").is_some_and(|message| message.get("template").is_some());
     match params.get("messaging_type").and_then(Value::as_str) {
-        None | Some("RESPONSE" | "UPDATE" | "UTILITY") => Ok(()),
+        None if tag == Some("HUMAN_AGENT") => Ok(Pass::HumanAgent),
+        None if tag.is_none() => Ok(Pass::None),
+        Some("RESPONSE" | "UPDATE") => Ok(Pass::None),
+        Some("UTILITY") if kind == Kind::Messenger && is_template => Ok(Pass::Template),
         // The other tags were retired on 27 April 2026.
-        Some("MESSAGE_TAG") if params.get("tag").and_then(Value::as_str) == Some("HUMAN_AGENT") => {
-            Ok(())
-        }
-        Some(_) => Err(GraphError::parameter("Invalid parameter")),
+        Some("MESSAGE_TAG") if tag == Some("HUMAN_AGENT") => Ok(Pass::HumanAgent),
+        Some(_) | None => Err(GraphError::parameter("Invalid parameter")),
     }
 }
 
@@ -363,7 +371,7 @@ pub(crate) fn profile(hub: &Hub, account: &str, person: &str, call: &Call) -> Op
 
 fn whole_profile(hub: &Hub, account: &str, person: &str) -> Option<Value> {
     let mut state = hub.lock();
-    let phone = state.phone(account, person)?;
+    let phone = state.phone(account, person).filter(|phone| phone.heard_ms.is_some())?;
     let name = phone.person.name.clone();
     Some(match hub.kind {
         Kind::Instagram => json!({

@@ -150,6 +150,13 @@ fn attachments(setting: &Setting<'_>, files: &[Held]) -> Result<Vec<Value>, Phon
     Ok(list)
 }
 
+/// A link to the chat that was opened.
+pub(crate) fn referral(setting: &Setting<'_>, reference: &str) -> Update {
+    let source = if setting.kind == Kind::Instagram { "SHORTLINKS" } else { "SHORTLINK" };
+    let content = json!({"ref": reference, "source": source, "type": "OPEN_THREAD"});
+    event(setting, true, "referral", content)
+}
+
 /// A reaction, or with `add: false` its removal.
 pub(crate) fn reaction(setting: &Setting<'_>, target: &str, emoji: &str, add: bool) -> Update {
     let mut fields = Map::new();

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::accept::{Deed, Taken, take};
+use crate::admit::Pass;
 use crate::config::Kind;
 use crate::fetch::fetch;
 use crate::graph_error::GraphError;
@@ -155,12 +156,16 @@ async fn deed(
             recipient,
             marker,
             code: 131_026,
-            title: "Message undeliverable",
+            title: "Message undeliverable".to_owned(),
             details,
         });
     };
     Ok(match content {
-        Wanted::Show(content, held) => Deed::Show { person, content, held, quotes, marker },
+        Wanted::Show(content, held) => {
+            let is_template = matches!(content, Content::Template(_));
+            let pass = if is_template { Pass::Template } else { Pass::None };
+            Deed::Show { person, content, held, quotes, marker, pass }
+        }
         Wanted::React { target, emoji } => {
             let shown = hub
                 .lock()
@@ -175,7 +180,7 @@ async fn deed(
             recipient: person,
             marker,
             code: 131_053,
-            title: "Media upload error",
+            title: "Media upload error".to_owned(),
             details,
         },
     })
@@ -349,7 +354,7 @@ pub(crate) fn upload(hub: &Hub, account: &str, call: &Call) -> Result<Done, Grap
 
 /// `GET /{media-id}`: a URL that lives for some minutes.
 pub(crate) fn media_info(hub: &Hub, account: &str, id: &str) -> Option<Value> {
-    let mut state = hub.lock();
+    let state = hub.lock();
     let expires_s = state.now_ms() / 1_000 + state.settings.media_url_lifetime.as_secs();
     let shelved = state.shelf.get(id).filter(|shelved| shelved.account == account)?;
     let config = &state.accounts.get(account)?.config;

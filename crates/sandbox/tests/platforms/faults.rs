@@ -5,7 +5,7 @@ use std::time::Duration;
 use interline_sandbox::{Calls, Fault, Order, Person};
 use serde_json::{Value, json};
 
-use crate::hook::{Hook, LIMIT, NUMBER, SAM, code, phone, send, start, text, try_send};
+use crate::hook::{Hook, LIMIT, NUMBER, PAGE, SAM, code, phone, send, start, text, try_send};
 use crate::webhooks::updates;
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_throttle_names_the_minutes_in_its_header() {
     let answer = try_send(messenger, &text(messenger, "x")).await.unwrap();
     let header = answer.headers()["x-business-use-case-usage"].to_str().unwrap();
     let usage: Value = serde_json::from_str(header).unwrap();
-    assert_eq!(usage["0"][0]["estimated_time_to_regain_access"], 19);
+    assert_eq!(usage[PAGE][0]["estimated_time_to_regain_access"], 19);
 }
 
 #[tokio::test]

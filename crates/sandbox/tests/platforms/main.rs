@@ -11,6 +11,8 @@ mod messaging;
 #[cfg(test)]
 mod shapes;
 #[cfg(test)]
+mod time;
+#[cfg(test)]
 mod webhooks;
 #[cfg(test)]
 mod whatsapp;

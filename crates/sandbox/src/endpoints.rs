@@ -1,0 +1,175 @@
+//! What the paths of the API do, once a request is read and no fault strikes it.
+//!
+//! Token before content, as the real one does.
+
+use serde_json::{Value, json};
+
+use crate::config::Kind;
+use crate::graph_error::GraphError;
+use crate::media::File;
+use crate::messaging;
+use crate::request::{Call, Route};
+use crate::server::{Done, account_id};
+use crate::state::{AccountState, Hub};
+use crate::whatsapp;
+
+/// What comes of a request that is let through.
+pub(crate) enum Outcome {
+    Json(Value),
+    File(File),
+    Sent { account: String, done: Done },
+}
+
+pub(crate) async fn process(hub: &Hub, call: &Call) -> Result<Outcome, GraphError> {
+    match &call.route {
+        Route::Unknown => Err(GraphError::unknown_path()),
+        Route::Cdn(_) => cdn_file(hub, call).map(Outcome::File),
+        Route::LookAside => {
+            let account = authorised(hub, call)?;
+            look_aside(hub, &account, call).map(Outcome::File)
+        }
+        Route::Messages(_) => {
+            let account = addressed(hub, call)?;
+            let done = match hub.kind {
+                Kind::WhatsApp => whatsapp::send::messages(hub, &account, call).await?,
+                Kind::Messenger | Kind::Instagram => {
+                    messaging::send::messages(hub, &account, call).await?
+                }
+            };
+            Ok(Outcome::Sent { account, done })
+        }
+        Route::UploadMedia(id) => {
+            let account = addressed(hub, call)?;
+            if hub.kind != Kind::WhatsApp {
+                return Err(GraphError::no_object("POST", id));
+            }
+            Ok(Outcome::Json(whatsapp::send::upload(hub, &account, call)?.response))
+        }
+        Route::UploadAttachment(id) => {
+            let account = addressed(hub, call)?;
+            if hub.kind == Kind::WhatsApp {
+                return Err(GraphError::no_object("POST", id));
+            }
+            Ok(Outcome::Json(messaging::attach::upload(hub, &account, call).await?.response))
+        }
+        Route::Get(id) => {
+            let account = authorised(hub, call)?;
+            on_that_number(hub, &account, "GET", id, call)?;
+            get(hub, &account, id, call).map(Outcome::Json)
+        }
+        Route::Delete(id) => {
+            let account = authorised(hub, call)?;
+            on_that_number(hub, &account, "DELETE", id, call)?;
+            let mut state = hub.lock();
+            let own = state.shelf.get(id).is_some_and(|shelved| shelved.account == account);
+            if own && state.shelf.remove(id) {
+                Ok(Outcome::Json(json!({"success": true})))
+            } else {
+                Err(GraphError::no_object("DELETE", id))
+            }
+        }
+    }
+}
+
+/// The account that the token belongs to: of several with one token the one that the request is about.
+fn authorised(hub: &Hub, call: &Call) -> Result<String, GraphError> {
+    let state = hub.lock();
+    let token = call.token.as_deref().unwrap_or("");
+    let file = call.text("mid");
+    let object = call.route.id().or(file.as_deref());
+    let about = object.and_then(|id| match state.shelf.get(id) {
+        Some(shelved) => state.accounts.get(&shelved.account),
+        None => state.account(id),
+    });
+    let holds = |account: &&AccountState| account.config.access_token == token;
+    let account = about.filter(holds).or_else(|| state.accounts.values().find(holds));
+    let Some(account) = account else { return Err(GraphError::token(hub.kind, None)) };
+    if let Some(subcode) = account.revoked {
+        return Err(GraphError::token(hub.kind, Some(subcode)));
+    }
+    let proof = call.params.get("appsecret_proof").and_then(Value::as_str);
+    let wanted =
+        || crate::meta_json::hmac_hex(account.config.app_secret.as_bytes(), token.as_bytes());
+    if proof.is_some_and(|proof| proof != wanted()) {
+        return Err(GraphError::parameter("Invalid appsecret_proof provided in the API argument"));
+    }
+    Ok(account.config.id.clone())
+}
+
+/// The account that the path names, if the token is its own.
+fn addressed(hub: &Hub, call: &Call) -> Result<String, GraphError> {
+    let owner = authorised(hub, call)?;
+    let id = call.route.id().unwrap_or("me");
+    let named = account_id(hub, id);
+    if id == "me" || named.as_ref() == Some(&owner) {
+        Ok(owner)
+    } else {
+        Err(GraphError::no_object("POST", id))
+    }
+}
+
+/// WhatsApp: who names a number beside a file's id gets the file only if it was uploaded there.
+fn on_that_number(
+    hub: &Hub,
+    account: &str,
+    method: &str,
+    id: &str,
+    call: &Call,
+) -> Result<(), GraphError> {
+    match call.text("phone_number_id") {
+        Some(number) if hub.kind == Kind::WhatsApp && number != account => {
+            Err(GraphError::no_object(method, id))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn get(hub: &Hub, account: &str, id: &str, call: &Call) -> Result<Value, GraphError> {
+    let is_account = id == "me" || account_id(hub, id).as_deref() == Some(account);
+    let found = match hub.kind {
+        Kind::WhatsApp if is_account => whatsapp::send::number_info(hub, account),
+        Kind::WhatsApp => whatsapp::send::media_info(hub, account, id),
+        Kind::Messenger | Kind::Instagram if is_account => {
+            Some(json!({"id": account, "name": "Sandbox"}))
+        }
+        Kind::Messenger | Kind::Instagram => messaging::send::profile(hub, account, id, call),
+    };
+    found.ok_or_else(|| GraphError::no_object("GET", id))
+}
+
+fn look_aside(hub: &Hub, account: &str, call: &Call) -> Result<File, GraphError> {
+    let state = hub.lock();
+    let now_s = state.now_ms() / 1_000;
+    let id = call.text("mid").unwrap_or_default();
+    let expires_s = call.text("ext").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let gone = || GraphError { status: 404, ..GraphError::no_object("GET", &id) };
+    let config = &state.accounts.get(account).ok_or_else(gone)?.config;
+    let signed = call.text("hash") == Some(whatsapp::words::media_hash(config, &id, expires_s));
+    let shelved = state.shelf.get(&id).filter(|shelved| shelved.account == account);
+    match shelved {
+        Some(shelved) if signed && now_s <= expires_s => Ok(shelved.file.clone()),
+        Some(_) | None => Err(gone()),
+    }
+}
+
+fn cdn_file(hub: &Hub, call: &Call) -> Result<File, GraphError> {
+    let (id, signature) = match &call.route {
+        Route::Cdn(Some(id)) => (id.clone(), call.text("oh")),
+        Route::Cdn(None)
+        | Route::Messages(_)
+        | Route::UploadMedia(_)
+        | Route::UploadAttachment(_)
+        | Route::Get(_)
+        | Route::Delete(_)
+        | Route::LookAside
+        | Route::Unknown => (call.text("asset_id").unwrap_or_default(), call.text("signature")),
+    };
+    let state = hub.lock();
+    let gone = || GraphError { status: 403, ..GraphError::no_object("GET", &id) };
+    let shelved = state.shelf.get(&id).ok_or_else(gone)?;
+    let config = &state.accounts.get(&shelved.account).ok_or_else(gone)?.config;
+    if signature != Some(messaging::words::cdn_hash(config, &id)) {
+        return Err(gone());
+    }
+    Ok(shelved.file.clone())
+}
