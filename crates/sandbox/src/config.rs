@@ -207,6 +207,8 @@ pub enum InstagramForm {
     Messaging,
     /// `entry[].changes[]` with `field: "messages"`.
     Changes,
+    /// `entry[].messaging[]` in an array at the root, as samples of the documentation have it.
+    RootArray,
 }
 
 /// How webhooks are posted.
@@ -226,8 +228,10 @@ pub struct Delivery {
     pub copies: u32,
     /// The copies are batched otherwise: a batch is taken apart, a lone update is posted with the one before it.
     pub rebatch: bool,
-    /// How many POSTs of one account are open at a time; more than 1 reorders.
+    /// How many POSTs of one account are open at a time; more than 1 may reorder.
     pub in_flight_max: usize,
+    /// So many POSTs are gathered, for at most `batch_linger`, and go out in the opposite order; 1 keeps the order.
+    pub reversed: usize,
 }
 
 impl Default for Delivery {
@@ -241,6 +245,7 @@ impl Default for Delivery {
             copies: 1,
             rebatch: false,
             in_flight_max: 1,
+            reversed: 1,
         }
     }
 }

@@ -5,12 +5,15 @@
 use serde_json::{Value, json};
 
 use crate::config::Kind;
+use crate::fault::GraphFault;
 use crate::graph_error::GraphError;
 use crate::media::File;
 use crate::messaging;
-use crate::request::{Call, Route};
+use crate::profile;
+use crate::request::{Call, Method, Route};
 use crate::server::{Done, account_id};
 use crate::state::{AccountState, Hub};
+use crate::subscriptions;
 use crate::whatsapp;
 
 /// What comes of a request that is let through.
@@ -20,59 +23,110 @@ pub(crate) enum Outcome {
     Sent { account: String, done: Done },
 }
 
-pub(crate) async fn process(hub: &Hub, call: &Call) -> Result<Outcome, GraphError> {
+/// `later`: WhatsApp takes the send, and reports it as failed.
+pub(crate) async fn process(
+    hub: &Hub,
+    call: &Call,
+    later: Option<&GraphFault>,
+) -> Result<Outcome, GraphError> {
     match &call.route {
-        Route::Unknown => Err(GraphError::unknown_path()),
-        Route::Cdn(_) => cdn_file(hub, call).map(Outcome::File),
-        Route::LookAside => {
-            let account = authorised(hub, call)?;
-            look_aside(hub, &account, call).map(Outcome::File)
-        }
         Route::Messages(_) => {
             let account = addressed(hub, call)?;
             let done = match hub.kind {
-                Kind::WhatsApp => whatsapp::send::messages(hub, &account, call).await?,
+                Kind::WhatsApp => whatsapp::send::messages(hub, &account, call, later).await?,
                 Kind::Messenger | Kind::Instagram => {
                     messaging::send::messages(hub, &account, call).await?
                 }
             };
             Ok(Outcome::Sent { account, done })
         }
-        Route::UploadMedia(id) => {
-            let account = addressed(hub, call)?;
-            if hub.kind != Kind::WhatsApp {
-                return Err(GraphError::no_object("POST", id));
-            }
-            Ok(Outcome::Json(whatsapp::send::upload(hub, &account, call)?.response))
+        Route::Cdn(file) => cdn_file(hub, call, file.as_deref()).map(Outcome::File),
+        Route::LookAside => {
+            let account = authorised(hub, call)?;
+            look_aside(hub, &account, call).map(Outcome::File)
         }
-        Route::UploadAttachment(id) => {
+        Route::UploadMedia(_)
+        | Route::UploadAttachment(_)
+        | Route::Get(_)
+        | Route::Update(_)
+        | Route::Delete(_)
+        | Route::SubscribedApps(..)
+        | Route::Subscriptions(..)
+        | Route::Profile(..)
+        | Route::Numbers(_)
+        | Route::Register(_)
+        | Route::AppToken
+        | Route::Batch
+        | Route::NoEdge(..)
+        | Route::Unknown => object(hub, call).await.map(Outcome::Json),
+    }
+}
+
+/// What is answered with a JSON object and tells nobody of it.
+async fn object(hub: &Hub, call: &Call) -> Result<Value, GraphError> {
+    match &call.route {
+        Route::UploadMedia(_) if hub.kind == Kind::WhatsApp => {
+            Ok(whatsapp::send::upload(hub, &addressed(hub, call)?, call)?.response)
+        }
+        Route::UploadAttachment(_) if hub.kind != Kind::WhatsApp => {
             let account = addressed(hub, call)?;
-            if hub.kind == Kind::WhatsApp {
-                return Err(GraphError::no_object("POST", id));
-            }
-            Ok(Outcome::Json(messaging::attach::upload(hub, &account, call).await?.response))
+            Ok(messaging::attach::upload(hub, &account, call).await?.response)
         }
         Route::Get(id) => {
             let account = authorised(hub, call)?;
             on_that_number(hub, &account, "GET", id, call)?;
-            get(hub, &account, id, call).map(Outcome::Json)
+            get(hub, &account, id, call)
         }
+        Route::Update(_) => subscriptions::of_number(hub, &addressed(hub, call)?, call).await,
         Route::Delete(id) => {
             let account = authorised(hub, call)?;
             on_that_number(hub, &account, "DELETE", id, call)?;
             let mut state = hub.lock();
             let own = state.shelf.get(id).is_some_and(|shelved| shelved.account == account);
             if own && state.shelf.remove(id) {
-                Ok(Outcome::Json(json!({"success": true})))
+                Ok(json!({"success": true}))
             } else {
                 Err(GraphError::no_object("DELETE", id))
             }
+        }
+        Route::SubscribedApps(method, id) => {
+            subscriptions::subscribed_apps(hub, *method, id, call).await
+        }
+        Route::Subscriptions(method, app) => subscriptions::app(hub, *method, app, call).await,
+        Route::AppToken => subscriptions::app_token(hub, call),
+        Route::Profile(method, _, edge) => {
+            profile::of_account(hub, *method, &addressed(hub, call)?, edge, call)
+        }
+        Route::Numbers(business) => {
+            let account = authorised(hub, call)?;
+            profile::numbers(hub, &account, business, call)
+        }
+        Route::Register(_) if hub.kind == Kind::WhatsApp => {
+            addressed(hub, call)?;
+            Ok(json!({"success": true}))
+        }
+        Route::NoEdge(method, id, edge) => {
+            let account = authorised(hub, call)?;
+            let is_here = id == "me" || account_id(hub, id).as_deref() == Some(&account);
+            if is_here && *method == Some(Method::Get) {
+                Err(GraphError::no_field(edge))
+            } else {
+                Err(GraphError::no_object(method.map_or("get", Method::word), id))
+            }
+        }
+        Route::UploadMedia(id) | Route::UploadAttachment(id) | Route::Register(id) => {
+            addressed(hub, call)?;
+            Err(GraphError::no_object("POST", id))
+        }
+        // The media hosts and the Send API are no objects; a batch within a batch is none either.
+        Route::Messages(_) | Route::LookAside | Route::Cdn(_) | Route::Batch | Route::Unknown => {
+            Err(GraphError::unknown_path())
         }
     }
 }
 
 /// The account that the token belongs to: of several with one token the one that the request is about.
-fn authorised(hub: &Hub, call: &Call) -> Result<String, GraphError> {
+pub(crate) fn authorised(hub: &Hub, call: &Call) -> Result<String, GraphError> {
     let state = hub.lock();
     let token = call.token.as_deref().unwrap_or("");
     let file = call.text("mid");
@@ -125,15 +179,11 @@ fn on_that_number(
 }
 
 fn get(hub: &Hub, account: &str, id: &str, call: &Call) -> Result<Value, GraphError> {
-    let is_account = id == "me" || account_id(hub, id).as_deref() == Some(account);
-    let found = match hub.kind {
-        Kind::WhatsApp if is_account => whatsapp::send::number_info(hub, account),
+    let own = profile::own(hub, account, id);
+    let found = own.map(|own| profile::chosen(own, call)).or_else(|| match hub.kind {
         Kind::WhatsApp => whatsapp::send::media_info(hub, account, id),
-        Kind::Messenger | Kind::Instagram if is_account => {
-            Some(json!({"id": account, "name": "Sandbox"}))
-        }
         Kind::Messenger | Kind::Instagram => messaging::send::profile(hub, account, id, call),
-    };
+    });
     found.ok_or_else(|| GraphError::no_object("GET", id))
 }
 
@@ -152,24 +202,21 @@ fn look_aside(hub: &Hub, account: &str, call: &Call) -> Result<File, GraphError>
     }
 }
 
-fn cdn_file(hub: &Hub, call: &Call) -> Result<File, GraphError> {
-    let (id, signature) = match &call.route {
-        Route::Cdn(Some(id)) => (id.clone(), call.text("oh")),
-        Route::Cdn(None)
-        | Route::Messages(_)
-        | Route::UploadMedia(_)
-        | Route::UploadAttachment(_)
-        | Route::Get(_)
-        | Route::Delete(_)
-        | Route::LookAside
-        | Route::Unknown => (call.text("asset_id").unwrap_or_default(), call.text("signature")),
+/// `named`: the file that stands in the path; Instagram has it in the query.
+fn cdn_file(hub: &Hub, call: &Call, named: Option<&str>) -> Result<File, GraphError> {
+    let (id, signature) = match named {
+        Some(id) => (id.to_owned(), call.text("oh")),
+        None => (call.text("asset_id").unwrap_or_default(), call.text("signature")),
     };
     let state = hub.lock();
     let gone = || GraphError { status: 403, ..GraphError::no_object("GET", &id) };
-    let shelved = state.shelf.get(&id).ok_or_else(gone)?;
-    let config = &state.accounts.get(&shelved.account).ok_or_else(gone)?.config;
-    if signature != Some(messaging::words::cdn_hash(config, &id)) {
-        return Err(gone());
+    let hash = |account: &AccountState| messaging::words::cdn_hash(&account.config, &id);
+    if let Some(shelved) = state.shelf.get(&id) {
+        let account = state.accounts.get(&shelved.account).ok_or_else(gone)?;
+        let is_signed = signature == Some(hash(account));
+        return if is_signed { Ok(shelved.file.clone()) } else { Err(gone()) };
     }
-    Ok(shelved.file.clone())
+    let is_picture = id.starts_with(messaging::words::PICTURE)
+        && state.accounts.values().any(|account| signature == Some(hash(account)));
+    if is_picture { Ok(File::picture()) } else { Err(gone()) }
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, millis};
 use crate::config::Kind;
+use crate::graph_error::GraphError;
 
 /// Open orders that one platform keeps; further ones push out the oldest.
 const ORDERS_MAX: usize = 1_000;
@@ -24,6 +25,9 @@ pub enum Fault {
     Empty503,
     /// An error body of the platform's own shape. Nothing is taken.
     Graph(GraphFault),
+    /// WhatsApp: the send is answered with 200 and never shown; a `failed` status with this error follows. The other
+    /// platforms know no such thing, and answer with the error at once.
+    FailLater(GraphFault),
     /// Nothing is taken and nothing is answered until the order is released; then the request goes its usual way.
     Hang,
     /// The message is taken, and nothing is answered until the order is released.
@@ -87,46 +91,27 @@ impl Fault {
         })
     }
 
+    /// An error that the platform's documentation names, by code and subcode, with its status and its words; all of
+    /// them are in [`crate::known_errors`].
+    #[must_use]
+    pub fn known(kind: Kind, code: u64, subcode: Option<u64>) -> Option<Self> {
+        let errors = crate::catalogue::known_errors(kind);
+        errors
+            .into_iter()
+            .find(|error| (error.code, error.subcode) == (code, subcode))
+            .map(Self::Graph)
+    }
+
     /// The platform's answer to an account that sends too fast: 130429, 613, 613/2534040.
     #[must_use]
     pub fn throttle(kind: Kind) -> Self {
-        let (code, subcode, message) = match kind {
-            Kind::WhatsApp => (130_429, None, "(#130429) Rate limit hit"),
-            Kind::Messenger => {
-                (613, None, "(#613) Calls to this api have exceeded the rate limit.")
-            }
-            Kind::Instagram => {
-                (613, Some(2_534_040), "(#613) Calls to this api have exceeded the rate limit.")
-            }
-        };
-        Self::Graph(GraphFault {
-            status: 400,
-            code,
-            subcode,
-            message: message.to_owned(),
-            transient: None,
-            details: (kind == Kind::WhatsApp)
-                .then(|| "Cloud API message throughput has been reached.".to_owned()),
-            regain_minutes: None,
-        })
+        Self::Graph(GraphError::throttle(kind).into())
     }
 
     /// WhatsApp's pair limit, 131056: this person only.
     #[must_use]
     pub fn throttle_pair() -> Self {
-        Self::Graph(GraphFault {
-            status: 400,
-            code: 131_056,
-            subcode: None,
-            message: "(#131056) (Business Account, Consumer Account) pair rate limit hit".to_owned(),
-            transient: None,
-            details: Some(
-                "Message failed to send because there were too many messages sent from this phone number to the \
-                 same phone number in a short period of time."
-                    .to_owned(),
-            ),
-            regain_minutes: None,
-        })
+        Self::Graph(GraphError::throttle_pair().into())
     }
 }
 

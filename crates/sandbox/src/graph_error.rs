@@ -134,13 +134,30 @@ impl GraphError {
 
     /// 100/33: the object does not exist, or this token cannot see it.
     pub(crate) fn no_object(method: &str, id: &str) -> Self {
-        let verb = if method == "GET" { "get" } else { "post" };
+        let verb = method.to_ascii_lowercase();
         let message = format!(
             "Unsupported {verb} request. Object with ID '{id}' does not exist, cannot be loaded due to missing \
              permissions, or does not support this operation. Please read the Graph API documentation at \
              https://developers.facebook.com/docs/graph-api"
         );
         Self { kind: "GraphMethodException", ..Self::new(400, 100, message) }.subcode(33)
+    }
+
+    /// 100: the object is there and has no such field or edge.
+    pub(crate) fn no_field(name: &str) -> Self {
+        Self::parameter(format!("Tried accessing nonexisting field ({name})"))
+    }
+
+    /// 2200: the callback URL did not answer the challenge.
+    pub(crate) fn callback(why: &str) -> Self {
+        let message =
+            format!("(#2200) Callback verification failed with the following errors: {why}");
+        Self::new(400, 2_200, message)
+    }
+
+    /// 1: the app's secret is wrong.
+    pub(crate) fn client_secret() -> Self {
+        Self::new(400, 1, "Error validating client secret.")
     }
 
     /// 2500: the path is no path of the API.
@@ -182,11 +199,25 @@ impl GraphError {
     }
 }
 
+impl From<GraphError> for GraphFault {
+    fn from(error: GraphError) -> Self {
+        Self {
+            status: error.status,
+            code: error.code,
+            subcode: error.subcode,
+            message: error.message,
+            transient: error.transient,
+            details: error.details,
+            regain_minutes: error.regain_minutes,
+        }
+    }
+}
+
 impl From<&GraphFault> for GraphError {
     fn from(fault: &GraphFault) -> Self {
         Self {
             status: fault.status,
-            kind: "OAuthException",
+            kind: if fault.subcode == Some(33) { "GraphMethodException" } else { "OAuthException" },
             code: fault.code,
             subcode: fault.subcode,
             message: fault.message.clone(),

@@ -49,6 +49,8 @@
 
 mod accept;
 mod admit;
+mod batch;
+mod catalogue;
 mod clock;
 mod config;
 mod counts;
@@ -65,11 +67,13 @@ mod meta_json;
 mod outbox;
 mod phone;
 mod platform;
+mod profile;
 mod request;
 mod seen;
 mod server;
 mod speak;
 mod state;
+mod subscriptions;
 mod usage;
 mod webhook;
 mod whatsapp;
@@ -82,6 +86,7 @@ use std::sync::atomic::AtomicU64;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use crate::catalogue::known_errors;
 pub use crate::clock::Clock;
 pub use crate::config::{
     AccountConfig, Config, Delivery, InstagramForm, Kind, Person, PlatformConfig, Receipts,

@@ -183,16 +183,35 @@ impl Poster {
         let mut open = JoinSet::new();
         let mut before: Vec<Update> = Vec::new();
         loop {
-            while open.len() >= self.hub.settings().delivery.in_flight_max.max(1) {
-                if open.join_next().await.is_none() {
-                    break;
-                }
+            self.make_room(&mut open).await;
+            let mut batches = vec![self.next_batch().await];
+            self.gather(&mut batches).await;
+            for batch in batches.into_iter().rev() {
+                self.make_room(&mut open).await;
+                let copies = copies(&batch, &before, self.hub.settings().delivery);
+                before.clone_from(&batch);
+                let poster = Arc::clone(&self);
+                open.spawn(async move { poster.deliver(batch, copies).await });
             }
-            let batch = self.next_batch().await;
-            let copies = copies(&batch, &before, self.hub.settings().delivery);
-            before.clone_from(&batch);
-            let poster = Arc::clone(&self);
-            open.spawn(async move { poster.deliver(batch, copies).await });
+        }
+    }
+
+    /// Waits until one more POST may be open.
+    async fn make_room(&self, open: &mut JoinSet<()>) {
+        while open.len() >= self.hub.settings().delivery.in_flight_max.max(1) {
+            if open.join_next().await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Takes further batches, as many as are to go out in the opposite order, as far as they come in time.
+    async fn gather(&self, batches: &mut Vec<Vec<Update>>) {
+        let delivery = self.hub.settings().delivery;
+        let until = Instant::now() + delivery.batch_linger;
+        while batches.len() < delivery.reversed {
+            let Ok(batch) = timeout_at(until, self.next_batch()).await else { return };
+            batches.push(batch);
         }
     }
 

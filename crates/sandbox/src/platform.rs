@@ -21,6 +21,7 @@ use crate::phone::Phone;
 use crate::seen::RawRequest;
 use crate::server::router;
 use crate::state::{AccountState, Hub, Meters, PhoneState, State};
+use crate::subscriptions::{self, Answer};
 
 /// The version that [`Platform::api_url`] names; the server takes any, and none.
 const API_VERSION: &str = "v24.0";
@@ -195,6 +196,7 @@ impl Platform {
             outbox: Arc::clone(&outbox),
             tally: Arc::clone(&tally),
             meters: Meters::default(),
+            profile: serde_json::Map::new(),
         };
         let mut state = self.hub.lock();
         if state.account(&id).is_some() {
@@ -443,21 +445,11 @@ impl Account {
         else {
             return Err(SubscribeError::NoUrl { account });
         };
-        let challenge = self.hub.ids.decimal();
-        let query = [
-            ("hub.mode", "subscribe"),
-            ("hub.challenge", challenge.as_str()),
-            ("hub.verify_token", token.as_str()),
-        ];
-        let timeout = self.hub.settings().delivery.timeout;
-        let request = self.hub.client.get(url).query(&query).timeout(timeout);
-        let no_answer = |source: reqwest::Error| SubscribeError::NoAnswer {
+        let answer = subscriptions::challenge(&self.hub, &url, &token).await;
+        let Answer { status, echoed } = answer.map_err(|source| SubscribeError::NoAnswer {
             account: account.clone(),
             source: source.without_url(),
-        };
-        let response = request.send().await.map_err(no_answer)?;
-        let status = response.status().as_u16();
-        let echoed = response.text().await.map_err(no_answer)? == challenge;
+        })?;
         if status == 200 && echoed {
             self.change(|account| account.outbox.subscribe());
             Ok(())

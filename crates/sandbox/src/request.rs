@@ -6,8 +6,8 @@
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequest as _, Multipart, Request};
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
-use axum::http::{HeaderMap, Method};
 use serde_json::{Map, Value, json};
 
 use crate::graph_error::GraphError;
@@ -30,43 +30,104 @@ pub(crate) struct Call {
     pub(crate) upload: Option<File>,
 }
 
-/// Which endpoint a path names.
+/// What is done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    Get,
+    Post,
+    Delete,
+}
+
+impl Method {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "GET" => Some(Self::Get),
+            "POST" => Some(Self::Post),
+            "DELETE" => Some(Self::Delete),
+            _ => None,
+        }
+    }
+
+    /// As errors write it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Which endpoint a path names. `me` stands for the token's account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// `POST /{id}/messages`; `me` stands for the token's account.
+    /// `POST /{id}/messages`.
     Messages(String),
     /// `POST /{phone-number-id}/media`.
     UploadMedia(String),
     /// `POST /{page-id}/message_attachments`.
     UploadAttachment(String),
-    /// `GET /{id}`: media, a profile, or the account.
+    /// `GET /{id}`: media, a profile, the account, its business or its app.
     Get(String),
+    /// `POST /{phone-number-id}`: settings of a number.
+    Update(String),
     /// `DELETE /{media-id}`.
     Delete(String),
+    /// `/{id}/subscribed_apps`.
+    SubscribedApps(Method, String),
+    /// `/{app-id}/subscriptions`.
+    Subscriptions(Method, String),
+    /// `/{id}/messenger_profile`, `/{id}/whatsapp_business_profile`.
+    Profile(Method, String, String),
+    /// `GET /{whatsapp-business-account}/phone_numbers`.
+    Numbers(String),
+    /// `POST /{phone-number-id}/register` and `/deregister`.
+    Register(String),
+    /// `GET /oauth/access_token`.
+    AppToken,
+    /// `POST /`: several requests in one.
+    Batch,
     /// WhatsApp's media host: `GET /whatsapp_business/attachments/?mid=…`.
     LookAside,
     /// Messenger's and Instagram's media hosts, without a token.
     Cdn(Option<String>),
+    /// Something of an object that it does not have.
+    NoEdge(Option<Method>, String, String),
     /// No path of the API.
     Unknown,
 }
 
 impl Route {
-    pub(crate) fn of(method: &Method, path: &str) -> Self {
+    /// `path`: with or without a version, and without a query.
+    pub(crate) fn of(method: &str, path: &str) -> Self {
         let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         if parts.first().is_some_and(|part| is_version(part)) {
             parts.remove(0);
         }
+        let verb = Method::named(method);
         let id = |part: &&str| (*part).to_owned();
-        match (method.as_str(), parts.as_slice()) {
-            ("POST", [account, "messages"]) => Self::Messages(id(account)),
-            ("POST", [account, "media"]) => Self::UploadMedia(id(account)),
-            ("POST", [account, "message_attachments"]) => Self::UploadAttachment(id(account)),
-            ("GET", ["whatsapp_business", "attachments"]) => Self::LookAside,
-            ("GET", ["ig_messaging_cdn"]) => Self::Cdn(None),
-            ("GET", ["v", _, file, _]) => Self::Cdn(Some(id(file))),
-            ("GET", [object]) => Self::Get(id(object)),
-            ("DELETE", [object]) => Self::Delete(id(object)),
+        match (verb, parts.as_slice()) {
+            (Some(Method::Post), []) => Self::Batch,
+            (Some(Method::Post), [account, "messages"]) => Self::Messages(id(account)),
+            (Some(Method::Post), [account, "media"]) => Self::UploadMedia(id(account)),
+            (Some(Method::Post), [account, "message_attachments"]) => {
+                Self::UploadAttachment(id(account))
+            }
+            (Some(Method::Post), [number, "register" | "deregister"]) => Self::Register(id(number)),
+            (Some(Method::Get), [business, "phone_numbers"]) => Self::Numbers(id(business)),
+            (Some(Method::Get), ["oauth", "access_token"]) => Self::AppToken,
+            (Some(Method::Get), ["whatsapp_business", "attachments"]) => Self::LookAside,
+            (Some(Method::Get), ["ig_messaging_cdn"]) => Self::Cdn(None),
+            (Some(Method::Get), ["v", _, file, _]) => Self::Cdn(Some(id(file))),
+            (Some(verb), [object, "subscribed_apps"]) => Self::SubscribedApps(verb, id(object)),
+            (Some(verb), [app, "subscriptions"]) => Self::Subscriptions(verb, id(app)),
+            (Some(verb), [account, edge @ ("messenger_profile" | "whatsapp_business_profile")]) => {
+                Self::Profile(verb, id(account), id(edge))
+            }
+            (Some(Method::Get), [object]) => Self::Get(id(object)),
+            (Some(Method::Post), [object]) => Self::Update(id(object)),
+            (Some(Method::Delete), [object]) => Self::Delete(id(object)),
+            (verb, [object, edge]) => Self::NoEdge(verb, id(object), id(edge)),
             _ => Self::Unknown,
         }
     }
@@ -78,8 +139,15 @@ impl Route {
             | Self::UploadMedia(id)
             | Self::UploadAttachment(id)
             | Self::Get(id)
-            | Self::Delete(id) => Some(id),
-            Self::LookAside | Self::Cdn(_) | Self::Unknown => None,
+            | Self::Update(id)
+            | Self::Delete(id)
+            | Self::SubscribedApps(_, id)
+            | Self::Subscriptions(_, id)
+            | Self::Profile(_, id, _)
+            | Self::Numbers(id)
+            | Self::Register(id)
+            | Self::NoEdge(_, id, _) => Some(id),
+            Self::AppToken | Self::Batch | Self::LookAside | Self::Cdn(_) | Self::Unknown => None,
         }
     }
 }
@@ -93,12 +161,9 @@ fn is_version(part: &str) -> bool {
 
 impl Call {
     pub(crate) async fn read(request: Request) -> Result<Self, GraphError> {
-        let route = Route::of(request.method(), request.uri().path());
+        let route = Route::of(request.method().as_str(), request.uri().path());
         let mut params = Map::new();
-        let query = request.uri().query().unwrap_or("").to_owned();
-        for (key, value) in url::form_urlencoded::parse(query.as_bytes()).take(FIELDS_MAX) {
-            params.insert(key.into_owned(), form_value(&value));
-        }
+        read_form(request.uri().query().unwrap_or("").as_bytes(), &mut params);
         let bearer = bearer(request.headers());
         let content_type = content_type(request.headers());
         let mut upload = None;
@@ -151,6 +216,13 @@ fn form_value(text: &str) -> Value {
     }
 }
 
+/// URL-encoded fields, of a query or a form.
+pub(crate) fn read_form(text: &[u8], params: &mut Map<String, Value>) {
+    for (key, value) in url::form_urlencoded::parse(text).take(FIELDS_MAX) {
+        params.insert(key.into_owned(), form_value(&value));
+    }
+}
+
 fn read_body(
     content_type: &str,
     body: &[u8],
@@ -160,9 +232,7 @@ fn read_body(
         return Ok(());
     }
     if content_type.starts_with("application/x-www-form-urlencoded") {
-        for (key, value) in url::form_urlencoded::parse(body).take(FIELDS_MAX) {
-            params.insert(key.into_owned(), form_value(&value));
-        }
+        read_form(body, params);
         return Ok(());
     }
     // The depth is bounded by the parser itself.
@@ -205,7 +275,7 @@ mod tests {
 
     #[test]
     fn paths_are_read_with_and_without_a_version() {
-        let of = |method: &str, path: &str| Route::of(&method.parse().unwrap(), path);
+        let of = Route::of;
         assert_eq!(of("POST", "/v24.0/1065/messages"), Route::Messages("1065".into()));
         assert_eq!(of("POST", "/1065/messages"), Route::Messages("1065".into()));
         assert_eq!(of("POST", "/me/messages"), Route::Messages("me".into()));
@@ -213,7 +283,12 @@ mod tests {
         assert_eq!(of("GET", "/v24.0/77"), Route::Get("77".into()));
         assert_eq!(of("GET", "/whatsapp_business/attachments/"), Route::LookAside);
         assert_eq!(of("GET", "/v/t59.3654-21/12/name.pdf"), Route::Cdn(Some("12".into())));
-        assert_eq!(of("GET", "/v24.0/1065/messages"), Route::Unknown);
-        assert_eq!(of("POST", "/"), Route::Unknown);
+        let no_edge = Route::NoEdge(Some(Method::Get), "1065".into(), "messages".into());
+        assert_eq!(of("GET", "/v24.0/1065/messages"), no_edge);
+        let profile = Route::Profile(Method::Post, "me".into(), "messenger_profile".into());
+        assert_eq!(of("POST", "/me/messenger_profile"), profile);
+        assert_eq!(of("POST", "/v24.0/"), Route::Batch);
+        assert_eq!(of("GET", "/a/b/c"), Route::Unknown);
+        assert_eq!(of("PUT", "/a"), Route::Unknown);
     }
 }

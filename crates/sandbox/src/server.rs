@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use serde_json::Value;
 
+use crate::batch;
 use crate::clock::millis;
 use crate::config::{Kind, Timing};
 use crate::counts::{Tally, add};
@@ -75,7 +76,7 @@ async fn handle(
     ConnectInfo(cutter): ConnectInfo<Cutter>,
     request: Request,
 ) -> Response {
-    let route = Route::of(request.method(), request.uri().path());
+    let route = Route::of(request.method().as_str(), request.uri().path());
     let open = begin(&hub, &request, &route);
     let account = route.id().and_then(|id| account_id(&hub, id));
     let early = strike(&hub, true, class_of_route(&route), account.as_deref(), None);
@@ -156,7 +157,18 @@ fn class_of_route(route: &Route) -> CallClass {
         Route::UploadMedia(_) | Route::UploadAttachment(_) | Route::LookAside | Route::Cdn(_) => {
             CallClass::Media
         }
-        Route::Get(_) | Route::Delete(_) | Route::Unknown => CallClass::Other,
+        Route::Get(_)
+        | Route::Update(_)
+        | Route::Delete(_)
+        | Route::SubscribedApps(..)
+        | Route::Subscriptions(..)
+        | Route::Profile(..)
+        | Route::Numbers(_)
+        | Route::Register(_)
+        | Route::AppToken
+        | Route::Batch
+        | Route::NoEdge(..)
+        | Route::Unknown => CallClass::Other,
     }
 }
 
@@ -209,7 +221,8 @@ async fn answer(hub: &Arc<Hub>, open: &InFlight, cutter: &Cutter, call: &Call) -
     }
     let allowed = usage::count(hub, &call.route);
     let processed = match allowed {
-        Ok(()) => process(hub, call).await,
+        Ok(()) if call.route == Route::Batch => batch::run(hub, call).await.map(Outcome::Json),
+        Ok(()) => process(hub, call, None).await,
         Err(error) => Err(error),
     };
     let mut response = match processed {
@@ -233,17 +246,22 @@ async fn struck(
             note(hub, open.number, |raw| raw.status = Some(503));
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
+        Fault::FailLater(fault) if hub.kind != Kind::WhatsApp => {
+            return refused(hub, open, &GraphError::from(fault));
+        }
         Fault::Graph(fault) => return refused(hub, open, &GraphError::from(fault)),
         Fault::CutBeforeReading => return cut(cutter),
         Fault::Hang => strike.released.cancelled().await,
-        Fault::TakeThenHang
+        Fault::FailLater(_)
+        | Fault::TakeThenHang
         | Fault::TakeThenCut
         | Fault::TakeThenHtml500
         | Fault::SlowAnswer(_) => {}
     }
+    let later = if let Fault::FailLater(fault) = &strike.fault { Some(fault) } else { None };
     let clock = hub.clock();
     let began_ms = clock.now_ms();
-    let outcome = match process(hub, call).await {
+    let outcome = match process(hub, call, later).await {
         Ok(outcome) => outcome,
         Err(error) => return refuse(hub, open, &error),
     };
@@ -269,6 +287,7 @@ async fn struck(
         Fault::Html500
         | Fault::Empty503
         | Fault::Graph(_)
+        | Fault::FailLater(_)
         | Fault::Hang
         | Fault::CutBeforeReading => outcome.respond(hub, open).await,
     }
@@ -310,7 +329,7 @@ impl Outcome {
     }
 
     /// Queues the receipts whether or not an answer follows, and returns the answer.
-    fn post_at_once(self, hub: &Arc<Hub>) -> Value {
+    pub(crate) fn post_at_once(self, hub: &Arc<Hub>) -> Value {
         match self {
             Self::Json(value) => value,
             Self::File(_) => Value::Null,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -59,6 +60,8 @@ pub(crate) struct AccountState {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) tally: Arc<Tally>,
     pub(crate) meters: Meters,
+    /// What the account says of itself: Messenger's profile, WhatsApp's business profile.
+    pub(crate) profile: Map<String, Value>,
 }
 
 /// What an account has used of its limits.

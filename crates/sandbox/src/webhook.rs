@@ -22,6 +22,9 @@ pub(crate) fn body_of(
         Kind::Instagram => match form {
             InstagramForm::Messaging => messaging_body("instagram", account, updates, now_ms),
             InstagramForm::Changes => changes_body(account, updates, now_ms),
+            InstagramForm::RootArray => {
+                json!([messaging_body("instagram", account, updates, now_ms)])
+            }
         },
     }
 }

@@ -10,7 +10,7 @@ use crate::admit::Pass;
 use crate::config::Kind;
 use crate::graph_error::GraphError;
 use crate::messaging::attach::attach;
-use crate::messaging::words::reaction_emoji;
+use crate::messaging::words::{picture_url, reaction_emoji};
 use crate::request::{Call, digits_or_text};
 use crate::seen::{Choice, ChoiceKind, Content, Media};
 use crate::server::Done;
@@ -359,9 +359,9 @@ fn template(attachment: &Map<String, Value>) -> Result<Content, GraphError> {
 pub(crate) fn profile(hub: &Hub, account: &str, person: &str, call: &Call) -> Option<Value> {
     let mut profile = whole_profile(hub, account, person)?;
     // `fields` chooses; the id always comes. Messenger's whole name comes only to who asks for it.
-    let wanted = call
-        .text("fields")
-        .or_else(|| (hub.kind == Kind::Messenger).then(|| "first_name,last_name".to_owned()));
+    let wanted = call.text("fields").or_else(|| {
+        (hub.kind == Kind::Messenger).then(|| "first_name,last_name,profile_pic".to_owned())
+    });
     if let (Some(fields), Some(wanted)) = (profile.as_object_mut(), wanted) {
         let wanted: Vec<&str> = wanted.split(',').map(str::trim).collect();
         fields.retain(|key, _| key == "id" || wanted.contains(&key.as_str()));
@@ -372,16 +372,29 @@ pub(crate) fn profile(hub: &Hub, account: &str, person: &str, call: &Call) -> Op
 fn whole_profile(hub: &Hub, account: &str, person: &str) -> Option<Value> {
     let mut state = hub.lock();
     let phone = state.phone(account, person).filter(|phone| phone.heard_ms.is_some())?;
-    let name = phone.person.name.clone();
+    let (name, username) = (phone.person.name.clone(), phone.person.username.clone());
+    let account = &state.accounts.get(account)?.config;
+    let picture = picture_url(hub.kind, &hub.base_url, account, person);
     Some(match hub.kind {
         Kind::Instagram => json!({
             "name": name,
-            "username": phone.person.username,
+            "username": username,
+            "profile_pic": picture,
+            "follower_count": 12,
+            "is_verified_user": false,
+            "is_user_follow_business": false,
+            "is_business_follow_user": true,
             "id": person,
         }),
         Kind::Messenger | Kind::WhatsApp => {
             let (first, last) = name.split_once(' ').unwrap_or((name.as_str(), ""));
-            json!({"name": name, "first_name": first, "last_name": last, "id": person})
+            json!({
+                "name": name,
+                "first_name": first,
+                "last_name": last,
+                "profile_pic": picture,
+                "id": person,
+            })
         }
     })
 }

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::config::{AccountConfig, Kind};
-use crate::media::ending_of;
+use crate::media::{File, ending_of};
 use crate::meta_json::hmac_hex;
 use crate::outbox::Update;
 use crate::phone::PhoneError;
@@ -40,6 +40,20 @@ pub(crate) fn cdn_url(kind: Kind, base_url: &str, account: &AccountConfig, held:
 
 pub(crate) fn cdn_hash(account: &AccountConfig, id: &str) -> String {
     hmac_hex(account.app_secret.as_bytes(), id.as_bytes()).chars().take(32).collect()
+}
+
+/// How the id of a profile picture begins; behind it stands the person's.
+pub(crate) const PICTURE: &str = "profile-";
+
+/// Where a person's profile picture is.
+pub(crate) fn picture_url(
+    kind: Kind,
+    base_url: &str,
+    account: &AccountConfig,
+    person: &str,
+) -> String {
+    let id = format!("{PICTURE}{person}");
+    cdn_url(kind, base_url, account, &Held { id, kind: MediaKind::Image, file: File::picture() })
 }
 
 fn event(setting: &Setting<'_>, from_person: bool, key: &str, content: Value) -> Update {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::accept::{Deed, Taken, take};
 use crate::admit::Pass;
 use crate::config::Kind;
+use crate::fault::GraphFault;
 use crate::fetch::fetch;
 use crate::graph_error::GraphError;
 use crate::media::File;
@@ -28,7 +29,14 @@ struct Recipient {
 }
 
 /// `POST /{phone-number-id}/messages`.
-pub(crate) async fn messages(hub: &Hub, account: &str, call: &Call) -> Result<Done, GraphError> {
+///
+/// `later`: what a `failed` status is to say of it.
+pub(crate) async fn messages(
+    hub: &Hub,
+    account: &str,
+    call: &Call,
+    later: Option<&GraphFault>,
+) -> Result<Done, GraphError> {
     let params = &call.params;
     match params.get("messaging_product").and_then(Value::as_str) {
         Some("whatsapp") => {}
@@ -45,7 +53,10 @@ pub(crate) async fn messages(hub: &Hub, account: &str, call: &Call) -> Result<Do
     let recipient = recipient(hub, account, params)?;
     let marker = validate::marker(params)?;
     let kind = params.get("type").and_then(Value::as_str).unwrap_or("text");
-    let deed = deed(hub, account, kind, params, &recipient, marker).await?;
+    let mut deed = deed(hub, account, kind, params, &recipient, marker.clone()).await?;
+    if let Some(fault) = later {
+        deed = fails(&recipient, marker, fault);
+    }
     let Taken { native_id, updates } = take(hub, account, deed)?;
     let mut contact = json!({"input": recipient.input});
     if let Some(fields) = contact.as_object_mut() {
@@ -184,6 +195,15 @@ async fn deed(
             details,
         },
     })
+}
+
+fn fails(recipient: &Recipient, marker: Option<String>, fault: &GraphFault) -> Deed {
+    // Statuses have the words without the number.
+    let prefix = format!("(#{}) ", fault.code);
+    let title = fault.message.strip_prefix(&prefix).unwrap_or(&fault.message).to_owned();
+    let details = fault.details.clone().unwrap_or_else(|| title.clone());
+    let recipient = recipient.wa_id.clone().unwrap_or_else(|| recipient.input.clone());
+    Deed::Fail { recipient, marker, code: fault.code, title, details }
 }
 
 enum Wanted {
@@ -367,17 +387,5 @@ pub(crate) fn media_info(hub: &Hub, account: &str, id: &str) -> Option<Value> {
         "sha256": hex::encode(shelved.file.sha256),
         "file_size": shelved.file.bytes.len(),
         "id": id,
-    }))
-}
-
-/// The account itself.
-pub(crate) fn number_info(hub: &Hub, account: &str) -> Option<Value> {
-    let state = hub.lock();
-    let config = &state.accounts.get(account)?.config;
-    Some(json!({
-        "verified_name": "Sandbox",
-        "display_phone_number": config.display_phone_number,
-        "quality_rating": "GREEN",
-        "id": config.id,
     }))
 }

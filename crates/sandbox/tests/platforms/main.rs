@@ -5,6 +5,8 @@ mod delivery;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod graph;
+#[cfg(test)]
 mod hook;
 #[cfg(test)]
 mod messaging;

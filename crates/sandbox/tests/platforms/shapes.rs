@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use interline_sandbox::{Phone, signature};
+use interline_sandbox::{Fault, Kind, Phone, signature};
 use serde_json::{Value, json};
 
 use crate::hook::{Hook, PSID, phone, png, send, start, text};
@@ -340,4 +340,32 @@ async fn bodies_are_escaped_as_the_byte_exact_one() {
     };
     assert_eq!(text(std::str::from_utf8(&made).unwrap()), text(&real));
     assert_eq!(updates(&[serde_json::from_slice(&made).unwrap()]).len(), 1);
+}
+
+#[test]
+fn every_collected_error_is_among_those_that_can_be_ordered() {
+    let Some(root) = fixtures() else { return };
+    let classes = read(&root, "ERROR_CLASSES.json");
+    let files: Vec<&Value> = classes["files"].as_array().unwrap().iter().collect();
+    assert!(files.len() > 100);
+    // Subcodes that say nothing, and a status that the documentation has otherwise.
+    let vague = ["130429_rate_limit_with_subcode", "190_1234567", "1_99", "368_1390008"];
+    for file in files {
+        let path = file["file"].as_str().unwrap();
+        let error = &read(&root, path)["error"];
+        let kind = match path.split('/').next() {
+            Some("whatsapp") => Kind::WhatsApp,
+            Some("messenger") => Kind::Messenger,
+            _ => Kind::Instagram,
+        };
+        let subcode = error["error_subcode"].as_u64();
+        let name = format!("{}_{}", error["code"], subcode.unwrap_or(0));
+        if vague.iter().any(|vague| path.contains(vague) || name == *vague) {
+            continue;
+        }
+        let known = Fault::known(kind, error["code"].as_u64().unwrap(), subcode);
+        let Some(Fault::Graph(known)) = known else { panic!("{path} cannot be ordered") };
+        assert_eq!(Some(u64::from(known.status)), file["http_status"].as_u64(), "{path}");
+        assert_eq!(known.transient, error["is_transient"].as_bool(), "{path}");
+    }
 }
