@@ -25,9 +25,10 @@ const SCREEN_ENDS: usize = 5;
 /// Starts a broker in memory, the three platforms simulated, and the daemon as it really is, in one process on loopback
 /// sockets.
 ///
-/// Without --script it stays up until Ctrl-C. Alice is on WhatsApp, Bob on Messenger, Carla on Instagram; type
-/// `alice Hello`, and see it arrive on the other two phones. It says where everything listens, so that other programs
-/// can join in.
+/// Without --script it stays up until Ctrl-C. Alice is on WhatsApp, Bob on Messenger, Carla on Instagram. At the prompt
+/// you speak as one of them: type Hello after `whatsapp>`, and see it arrive on the other two phones. `instagram>` makes
+/// you Carla, /reply, /react and /photo do what a phone does, /help lists the rest. It says where everything listens, so
+/// that other programs can join in.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   interline sandbox --script demo          play a conversation, show and check every phone
@@ -216,7 +217,8 @@ async fn stay(
         }
     })?;
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
-    let output = Output { out: &mut out, err: &mut err, style: style(), json };
+    let prompt = !json && std::io::stdin().is_terminal() && out.is_terminal();
+    let output = Output { out: &mut out, err: &mut err, style: style(), json, prompt };
     live::run(sandbox, typed, output, stop).await
 }
 

@@ -35,6 +35,7 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 use toml::de::DeTable;
+pub(crate) use units::{parse_duration, show_duration};
 
 /// The largest config that is read: some 50,000 conversations.
 const CONFIG_BYTES_MAX: u64 = 16 * 1024 * 1024;

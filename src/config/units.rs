@@ -10,7 +10,7 @@ const SIZE_UNITS: [(&str, u64); 4] =
     [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 /// Reads `"250ms"`, `"30s"`, `"5m"`, `"12h"`, `"7d"`. A number alone is refused: nobody knows its unit.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     parse(text, &DURATION_UNITS).map(Duration::from_millis)
 }
 
@@ -20,7 +20,7 @@ pub(super) fn parse_bytes(text: &str) -> Option<u64> {
 }
 
 /// The shortest form that [`parse_duration`] reads back.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub(crate) fn show_duration(duration: Duration) -> String {
     show(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &DURATION_UNITS)
 }
 

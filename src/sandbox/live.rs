@@ -1,9 +1,10 @@
 //! A sandbox that stays up: people speak by what is typed, and every phone is shown as it changes.
 
-use super::cast::{self, CAST, Member};
+use super::cast::{self, ALICE, CAST, Member};
 use super::prompt::{self, Line};
 use super::screen::{self, Style};
 use super::{Sandbox, SandboxError};
+use crate::config::show_duration;
 use interline_sandbox::{Phone, Seen};
 use serde_json::{Value, json};
 use std::future::Future;
@@ -13,6 +14,8 @@ use tokio::sync::mpsc;
 
 /// A phone is watched for as long as this, and then again.
 const WATCH: Duration = Duration::from_secs(3600);
+/// The prompt comes back once nothing was printed for so long, so that what a line brings about stands above it.
+const QUIET: Duration = Duration::from_millis(120);
 
 /// Where a live sandbox is seen.
 pub struct Output<'a> {
@@ -24,44 +27,55 @@ pub struct Output<'a> {
     pub style: Style,
     /// One JSON object a line instead: first where everything is, then each message that is new or changed.
     pub json: bool,
+    /// A person types at a terminal: a prompt says as whom.
+    pub prompt: bool,
 }
 
-/// Says where everything is, then follows what is typed until `stop` or `quit`. The end of `typed` does not end it.
+/// Says where everything is, then follows what is typed until `stop` or `/quit`. The end of `typed` ends it only at a
+/// terminal.
 ///
 /// # Errors
 /// [`SandboxError`] if the daemon ends by itself or the output is closed.
 pub async fn run(
     sandbox: &mut Sandbox,
     mut typed: mpsc::Receiver<String>,
-    mut output: Output<'_>,
+    output: Output<'_>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), SandboxError> {
-    output.introduce(sandbox)?;
     let mut phones = Vec::new();
     for member in CAST {
         phones.push(Watched { member, phone: sandbox.phone(&member)?, shown: Vec::new() });
     }
+    let mut talk = Talk { output, speaker: ALICE, prompted: false };
+    talk.introduce(sandbox)?;
     let mut stop = std::pin::pin!(stop);
     let mut types = true;
     loop {
+        let waits_to_prompt = talk.output.prompt && types && !talk.prompted;
         let [one, two, three] = phones.as_mut_slice() else { return Ok(()) };
         let (at, view, numbers) = tokio::select! {
-            () = &mut stop => return Ok(()),
+            () = &mut stop => return Ok(talk.clear()?),
             error = sandbox.ended() => return Err(error),
             (view, numbers) = one.changed() => (0, view, numbers),
             (view, numbers) = two.changed() => (1, view, numbers),
             (view, numbers) = three.changed() => (2, view, numbers),
             line = typed.recv(), if types => {
+                talk.prompted = false;
                 match line {
-                    Some(line) if !output.follow(&phones, &line)? => return Ok(()),
+                    Some(line) if !talk.follow(sandbox, &phones, &line)? => return Ok(()),
                     Some(_) => {}
+                    None if talk.output.prompt => return Ok(writeln!(talk.output.out)?),
                     None => types = false,
                 }
                 continue;
             }
+            () = tokio::time::sleep(QUIET), if waits_to_prompt => {
+                talk.prompt()?;
+                continue;
+            }
         };
         if let Some(watched) = phones.get(at) {
-            output.show(&watched.member, &view, &numbers)?;
+            talk.show(&watched.member, &view, &numbers)?;
         }
     }
 }
@@ -92,72 +106,168 @@ impl Watched {
     }
 }
 
-impl Output<'_> {
+/// The output, and who speaks.
+struct Talk<'a> {
+    output: Output<'a>,
+    speaker: Member,
+    /// The cursor stands behind the prompt.
+    prompted: bool,
+}
+
+impl Talk<'_> {
     fn introduce(&mut self, sandbox: &Sandbox) -> std::io::Result<()> {
-        if self.json {
-            writeln!(self.out, "{}", places(sandbox))?;
-            return self.out.flush();
+        let (style, out) = (self.output.style, &mut *self.output.out);
+        if self.output.json {
+            writeln!(out, "{}", places(sandbox))?;
+            return out.flush();
         }
-        let style = self.style;
-        writeln!(self.out, "{}", style.strong("Three people, three platforms, one conversation."))?;
-        writeln!(self.out, "All of it is simulated on this machine; Ctrl-C ends it.\n")?;
-        writeln!(self.out, "broker   {}", sandbox.broker().uri())?;
-        writeln!(self.out, "config   {}", sandbox.config_path().display())?;
-        writeln!(self.out, "         as in: interline dead list --config FILE\n")?;
-        for member in CAST {
-            let platform = sandbox.platforms().of(member.kind);
-            let account = member.account;
-            let title = format!("{} on {}", member.name, member.platform());
-            writeln!(self.out, "{}", style.strong(&title))?;
-            writeln!(self.out, "  address       {}", member.address())?;
-            writeln!(self.out, "  webhook       {}", sandbox.webhook_url(&member))?;
-            writeln!(self.out, "  api_url       {}", platform.api_url())?;
-            writeln!(self.out, "  access_token  {}", cast::access_token(account))?;
-            writeln!(self.out, "  app_secret    {}", cast::app_secret(account))?;
-            writeln!(self.out, "  verify_token  {}\n", cast::verify_token(account))?;
+        writeln!(out, "{}", style.strong("Three people, three platforms, one conversation."))?;
+        writeln!(out, "All of it is simulated on this machine; Ctrl-C ends it.\n")?;
+        write_places(out, style, sandbox)?;
+        let title = format!("You speak as {}.", who(&self.speaker));
+        writeln!(out, "{} Type a line, and it is said. Or:\n", style.strong(&title))?;
+        for line in prompt::FIRST_WORDS.lines() {
+            writeln!(out, "  {line}")?;
         }
-        writeln!(self.out, "Let them speak:\n")?;
-        for line in prompt::HELP.lines() {
-            writeln!(self.out, "  {line}")?;
+        writeln!(out)?;
+        out.flush()
+    }
+
+    fn prompt(&mut self) -> std::io::Result<()> {
+        let (style, word) = (self.output.style, self.speaker.kind.word());
+        write!(self.output.out, "{} ", style.strong(&format!("{word}>")))?;
+        self.prompted = true;
+        self.output.out.flush()
+    }
+
+    /// Takes the prompt away, so that something else can stand in its place.
+    fn clear(&mut self) -> std::io::Result<()> {
+        if self.prompted {
+            self.prompted = false;
+            // To the beginning of the line, and empty to its end.
+            write!(self.output.out, "\r\u{1b}[K")?;
         }
-        writeln!(self.out)?;
-        self.out.flush()
+        self.output.out.flush()
     }
 
     /// False if this was the last line.
-    fn follow(&mut self, phones: &[Watched], line: &str) -> std::io::Result<bool> {
-        let done = match prompt::parse(line) {
-            Ok(Line::Empty) => Ok(()),
-            Ok(Line::Help) => writeln!(self.err, "{}", prompt::HELP).map(Ok)?,
-            Ok(Line::Quit) => return Ok(false),
-            Ok(Line::Do(member, deed)) => phones
-                .iter()
-                .find(|watched| watched.member == member)
-                .map_or(Ok(()), |watched| prompt::act(&member, &watched.phone, deed)),
-            Err(error) => Err(error),
+    fn follow(
+        &mut self,
+        sandbox: &Sandbox,
+        phones: &[Watched],
+        line: &str,
+    ) -> std::io::Result<bool> {
+        let typed = match prompt::parse(line, self.speaker) {
+            Ok(typed) => typed,
+            Err(error) => {
+                writeln!(self.output.err, "{error}")?;
+                return Ok(true);
+            }
         };
-        if let Err(error) = done {
-            writeln!(self.err, "{error}")?;
+        let changes = self.speaker != typed.speaker;
+        self.speaker = typed.speaker;
+        let of = |member: Member| phones.iter().find(|watched| watched.member == member);
+        match typed.what {
+            Line::Empty => {}
+            Line::Quit => return Ok(false),
+            Line::Help => writeln!(self.output.err, "{}", prompt::HELP)?,
+            Line::Places => write_places(self.output.err, Style { coloured: false }, sandbox)?,
+            Line::Switch if !changes => {
+                self.say(&format!("You speak as {}.", who(&self.speaker)))?
+            }
+            Line::Switch => self.say(&format!("You speak as {} now.", who(&self.speaker)))?,
+            Line::Screen => self.screen(of(self.speaker))?,
+            Line::Clock(time) => {
+                let clock = sandbox.platforms().clock();
+                clock.advance(time);
+                let ahead = show_duration(clock.moved());
+                self.say(&format!("The platforms' clock is {ahead} ahead."))?;
+            }
+            Line::Window => {
+                if let Some(watched) = of(self.speaker) {
+                    watched.phone.close_window();
+                }
+                let name = self.speaker.name;
+                self.say(&format!(
+                    "{name} may be written to again once {name} has said something."
+                ))?;
+            }
+            Line::Do(member, deed) => {
+                if let Some(watched) = of(member)
+                    && let Err(error) = prompt::act(&member, &watched.phone, deed)
+                {
+                    writeln!(self.output.err, "{error}")?;
+                }
+            }
         }
         Ok(true)
     }
 
+    /// Says something that is no message of anybody: for people only.
+    fn say(&mut self, words: &str) -> std::io::Result<()> {
+        if self.output.json {
+            return Ok(());
+        }
+        writeln!(self.output.out, "{words}")?;
+        self.output.out.flush()
+    }
+
+    /// A phone from its first message on.
+    fn screen(&mut self, watched: Option<&Watched>) -> std::io::Result<()> {
+        let Some(watched) = watched else { return Ok(()) };
+        let view = watched.phone.view();
+        let numbers: Vec<usize> = (1..=view.len()).collect();
+        self.say(&self.output.style.strong(&screen::title(&watched.member)))?;
+        if view.is_empty() {
+            self.say("  nothing yet")?;
+        }
+        self.show(&watched.member, &view, &numbers)
+    }
+
     fn show(&mut self, member: &Member, view: &[Seen], numbers: &[usize]) -> std::io::Result<()> {
+        self.clear()?;
+        let (style, json) = (self.output.style, self.output.json);
         let lines = screen::lines(view);
         for number in numbers {
             let index = number - 1;
             let (Some(seen), Some(line)) = (view.get(index), lines.get(index)) else { continue };
-            if self.json {
+            if json {
                 let message = screen::message(*number, seen, view);
-                writeln!(self.out, "{}", json!({"person": member.name, "message": message}))?;
+                writeln!(
+                    self.output.out,
+                    "{}",
+                    json!({"person": member.name, "message": message})
+                )?;
             } else {
                 let whose = format!("{:<6} {:<10}", member.name, member.platform());
-                let line = if seen.mine { self.style.dim(line) } else { line.clone() };
-                writeln!(self.out, "{} {number:>3} {line}", self.style.dim(&whose))?;
+                let line = if seen.mine { style.dim(line) } else { line.clone() };
+                writeln!(self.output.out, "{} {number:>3} {line}", style.dim(&whose))?;
             }
         }
-        self.out.flush()
+        self.output.out.flush()
     }
+}
+
+fn who(member: &Member) -> String {
+    format!("{} on {}", member.name, member.platform())
+}
+
+/// Where everything is, for people.
+fn write_places(out: &mut dyn Write, style: Style, sandbox: &Sandbox) -> std::io::Result<()> {
+    writeln!(out, "broker   {}", sandbox.broker().uri())?;
+    writeln!(out, "config   {}", sandbox.config_path().display())?;
+    writeln!(out, "         as in: interline status --config FILE\n")?;
+    for member in CAST {
+        let account = member.account;
+        writeln!(out, "{}", style.strong(&who(&member)))?;
+        writeln!(out, "  address       {}", member.address())?;
+        writeln!(out, "  webhook       {}", sandbox.webhook_url(&member))?;
+        writeln!(out, "  api_url       {}", sandbox.platforms().of(member.kind).api_url())?;
+        writeln!(out, "  access_token  {}", cast::access_token(account))?;
+        writeln!(out, "  app_secret    {}", cast::app_secret(account))?;
+        writeln!(out, "  verify_token  {}\n", cast::verify_token(account))?;
+    }
+    Ok(())
 }
 
 /// Where everything is, as one JSON object.

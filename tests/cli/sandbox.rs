@@ -136,17 +136,69 @@ fn people_speak_by_what_is_typed_and_ctrl_c_ends_it_with_nothing_left_behind() {
     for place in ["amqp://", "interline.toml", "/webhooks/whatsapp", "sandbox-token-", "verify"] {
         live.until(&[place]);
     }
-    live.until(&["quit"]);
-    live.types("alice Hello");
+    live.until(&["You speak as Alice on WhatsApp."]);
+    live.until(&["/quit"]);
+    live.types("Hello");
     live.until(&["Bob", "1 ◂ Alice: Hello"]);
-    live.types("dave Hello");
-    live.types("bob /reply 1 Hi Alice");
+    live.types("/dance");
+    live.types("messenger> /reply 1 Hi Alice");
     live.until(&["Alice", "2 ◂ Bob: Hi Alice   (answers 1)"]);
+    live.types("instagram>");
+    live.until(&["You speak as Carla on Instagram now."]);
+    live.types("alice Still there?");
+    live.until(&["Carla", "3 ◂ Alice: Still there?"]);
+    live.types("/react 1");
+    live.until(&["Alice", "◂ Carla reacted ❤ to \"Hello\""]);
     let status =
         Command::new("kill").args(["-INT", &live.child.id().to_string()]).status().unwrap();
     assert!(status.success());
     assert_eq!(live.ended(), Some(0));
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn phones_do_at_the_prompt_what_phones_do() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut live = Live::start(&["sandbox"], temporary.path());
+    live.types("/photo The harbour");
+    live.until(&["Bob", "[photo, image/png, 68 bytes]"]);
+    live.until(&["Bob", "Alice: The harbour"]);
+    live.types("/voice");
+    live.until(&["Alice", "2 ▸ [voice note"]);
+    live.types("/as bob");
+    live.types("Helo");
+    live.until(&["Carla", "Bob: Helo"]);
+    live.types("/photo Without a caption");
+    live.until(&["Carla", "Bob: Without a caption"]);
+    live.types("/edit With words");
+    live.until(&["Bob", "▸ With words   (edited)"]);
+    live.types("carla: Ciao");
+    live.until(&["Bob", "◂ Carla: Ciao"]);
+    live.types("instagram> /unsend");
+    live.until(&["Carla", "▸ Ciao   (taken back)"]);
+    live.types("/heart");
+    live.until(&["Carla", "▸ ❤"]);
+    live.types("/phone");
+    live.until(&["Carla's phone, Instagram"]);
+    live.until(&["Carla", "Ciao   (taken back)"]);
+    live.types("/quit");
+    assert_eq!(live.ended(), Some(0));
+}
+
+#[test]
+fn the_platforms_clock_is_moved_and_a_window_closed_at_the_prompt() {
+    let temporary = tempfile::tempdir().unwrap();
+    let mut live = Live::start(&["sandbox"], temporary.path());
+    live.types("messenger> /window");
+    live.until(&["Bob may be written to again once Bob has said something."]);
+    live.types("Here I am");
+    live.until(&["Alice", "◂ Bob: Here I am"]);
+    live.types("whatsapp> And I hear you");
+    live.until(&["Bob", "◂ Alice: And I hear you"]);
+    live.types("/clock 1h");
+    live.until(&["The platforms' clock is 1h ahead."]);
+    live.types("/quit");
+    assert_eq!(live.ended(), Some(0));
 }
 
 #[test]

@@ -127,6 +127,8 @@ enum Happens {
     Heals(Target),
     /// So long nothing happens.
     Waits(Duration),
+    /// The platforms' clock runs ahead.
+    Clock(Duration),
     /// Goes on once nothing is under way.
     Settles,
 }
@@ -135,19 +137,42 @@ enum Happens {
 #[derive(Clone, Debug)]
 enum Deed {
     Say(String),
-    Reply { text: String, to: Option<String> },
-    React { sign: String, to: Option<String> },
-    Unreact { to: Option<String> },
-    Edit { text: String, to: Option<String> },
-    Unsend { to: Option<String> },
+    Reply {
+        text: String,
+        to: Option<String>,
+    },
+    React {
+        sign: String,
+        to: Option<String>,
+    },
+    Unreact {
+        to: Option<String>,
+    },
+    Edit {
+        text: String,
+        to: Option<String>,
+    },
+    Unsend {
+        to: Option<String>,
+    },
     Photo(Option<String>),
     Voice,
     Sticker,
     Heart,
-    Place { latitude: f64, longitude: f64, name: Option<String>, address: Option<String> },
-    Contact { name: String, phone: String },
+    Place {
+        latitude: f64,
+        longitude: f64,
+        name: Option<String>,
+        address: Option<String>,
+    },
+    Contact {
+        name: String,
+        phone: String,
+    },
     Unsupported(String),
     Read,
+    /// The person has not written for so long that nobody may write first.
+    CloseWindow,
 }
 
 /// Where something goes wrong.

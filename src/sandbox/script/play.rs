@@ -7,7 +7,7 @@ use crate::sandbox::demo::{Check, MP4, OGG, PHOTO, Played, answered, equal, quie
 use crate::sandbox::{Sandbox, SandboxError};
 use bytes::Bytes;
 use interline_embedded_broker::EmbeddedBroker;
-use interline_sandbox::{Fault, Kind, Order, Ordered, Phone, PhoneError, Platform, Seen};
+use interline_sandbox::{Clock, Fault, Kind, Order, Ordered, Phone, PhoneError, Platform, Seen};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ pub async fn play(sandbox: &mut Sandbox, script: &Script) -> Result<Played, Sand
         phones,
         platforms: sandbox.platforms().all().map(Platform::clone),
         broker: sandbox.broker().clone(),
+        clock: sandbox.platforms().clock().clone(),
         ordered: Vec::new(),
         checks: Vec::new(),
     };
@@ -69,6 +70,7 @@ struct Stage<'a> {
     phones: HashMap<&'static str, Phone>,
     platforms: [Platform; 3],
     broker: EmbeddedBroker,
+    clock: Clock,
     ordered: Vec<Pending>,
     checks: Vec<Check>,
 }
@@ -111,6 +113,7 @@ impl Stage<'_> {
             Happens::Breaks { fault, times } => self.breaks(step.line, fault, *times).await,
             Happens::Heals(target) => self.heal(*target).await?,
             Happens::Waits(time) => tokio::time::sleep(*time).await,
+            Happens::Clock(time) => self.clock.advance(*time),
             Happens::Settles => {
                 let (_, empty) = quiet(&self.platforms, &self.broker, self.script.limit).await;
                 if !empty.holds {
@@ -167,6 +170,10 @@ impl Stage<'_> {
             }
             Deed::Unsupported(native_type) => phone.unsupported(native_type).map(drop),
             Deed::Read => phone.read().map(drop),
+            Deed::CloseWindow => {
+                phone.close_window();
+                Ok(())
+            }
         }
     }
 

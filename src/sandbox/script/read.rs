@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 type Reader<'d, 'r> = TableReader<'d, 'r>;
 
 /// What a step can be: the key that names it.
-const DEEDS: [&str; 14] = [
+const DEEDS: [&str; 15] = [
     "say",
     "reply",
     "react",
@@ -30,10 +30,13 @@ const DEEDS: [&str; 14] = [
     "contact",
     "unsupported",
     "read",
+    "window",
 ];
 /// What else a step can have.
 const MODIFIERS: [&str; 7] = ["who", "to", "times", "on", "name", "address", "phone"];
-const EVENTS: [&str; 4] = ["fault", "heal", "wait", "settle"];
+const EVENTS: [&str; 5] = ["fault", "heal", "wait", "settle", "clock"];
+/// The clock may go further than anybody waits.
+const FURTHEST: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 pub(super) fn script(file: &mut Reader<'_, '_>) -> Script {
     let about = words(file, "about").unwrap_or_default();
@@ -99,6 +102,10 @@ fn event(table: &mut Reader<'_, '_>, key: &str) -> Option<Happens> {
             let range = Duration::from_millis(1)..=LONGEST;
             Some(Happens::Waits(table.duration("wait", Duration::ZERO, range)))
         }
+        "clock" => {
+            let range = Duration::from_millis(1)..=FURTHEST;
+            Some(Happens::Clock(table.duration("clock", Duration::ZERO, range)))
+        }
         "settle" => {
             let settles = table.flag("settle", true);
             settles.then_some(Happens::Settles).or_else(|| no(table, "settle"))
@@ -121,7 +128,8 @@ fn breaks(table: &mut Reader<'_, '_>) -> Option<Happens> {
     let on = on?;
     let (known, trouble) = match on {
         Target::Platform(kind) => (
-            "\"500\", \"503\", \"hang\", \"throttle\", \"cut\" or \"unreachable\"",
+            "\"500\", \"503\", \"hang\", \"throttle\", \"cut\", \"unreachable\", or an error of the platform, as in \
+             \"10/2018278\"",
             match fault.as_str() {
                 "500" => Some(Trouble::Answers(kind, Fault::Html500)),
                 "503" => Some(Trouble::Answers(kind, Fault::Empty503)),
@@ -129,7 +137,7 @@ fn breaks(table: &mut Reader<'_, '_>) -> Option<Happens> {
                 "throttle" => Some(Trouble::Answers(kind, Fault::throttle(kind))),
                 "cut" => Some(Trouble::Answers(kind, Fault::CutBeforeReading)),
                 "unreachable" => Some(Trouble::PlatformGone(kind)),
-                _ => None,
+                code => documented(kind, code).map(|fault| Trouble::Answers(kind, fault)),
             },
         ),
         Target::Broker => (
@@ -153,6 +161,20 @@ fn breaks(table: &mut Reader<'_, '_>) -> Option<Happens> {
         );
     }
     Some(Happens::Breaks { fault, times })
+}
+
+/// `CODE` or `CODE/SUBCODE`, and on WhatsApp `later CODE`: an error that the platform's documentation names.
+fn documented(kind: Kind, text: &str) -> Option<Fault> {
+    let (text, later) = match text.strip_prefix("later ") {
+        Some(code) if kind == Kind::WhatsApp => (code, true),
+        Some(_) | None => (text, false),
+    };
+    let (code, subcode) = match text.split_once('/') {
+        Some((code, subcode)) => (code, Some(subcode.parse().ok()?)),
+        None => (text, None),
+    };
+    let Fault::Graph(error) = Fault::known(kind, code.parse().ok()?, subcode)? else { return None };
+    Some(if later { Fault::FailLater(error) } else { Fault::Graph(error) })
 }
 
 fn target(table: &mut Reader<'_, '_>, key: &'static str) -> Option<Target> {
@@ -217,6 +239,16 @@ fn deed(table: &mut Reader<'_, '_>, key: &str) -> Option<Deed> {
             Deed::Contact { name: some_words(table, "contact")?, phone: phone? }
         }
         "unsupported" => Deed::Unsupported(some_words(table, "unsupported")?),
+        "window" => {
+            if some_words(table, "window")? != "closed" {
+                table.contradiction(
+                    "window",
+                    "a window opens by writing; write window = \"closed\"",
+                );
+                return None;
+            }
+            Deed::CloseWindow
+        }
         _ => is(table, "read", Deed::Read)?,
     })
 }
