@@ -3,6 +3,7 @@
 use crate::support::{Client, Language, NUMBER, SAM, Screen, assert_has, platforms, png, sending};
 use interline_sandbox::{Content, Person, Platforms, Seen};
 use serde_json::json;
+use std::time::Duration;
 
 #[tokio::test]
 async fn what_pywa_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() {
@@ -25,7 +26,11 @@ async fn what_pywa_sends_the_phone_shows_and_what_it_does_wrongly_it_is_told() {
     assert_eq!((place.latitude, place.name.as_deref()), (52.5, Some("Here")));
     assert_eq!(screen.seen[0].reaction.as_deref(), Some("👍"));
     assert!(screen.seen[0].read && sam.typings_seen() == 1);
-    assert_eq!(screen.seen.len(), 7, "no refused message is shown: {screen:#?}");
+    let Content::Template(template) = &screen.shown("template").content else {
+        panic!("{screen:#?}")
+    };
+    assert_eq!(template["name"], "hello_world");
+    assert_eq!(screen.seen.len(), 8, "no refused message is shown: {screen:#?}");
 
     let results = &screen.results;
     assert!(results["read"] == true && results["typing"] == true, "{results:#}");
@@ -124,6 +129,23 @@ async fn what_a_person_attaches_pywa_downloads() {
     assert_has(&client.line().await, file("audio", "audio/ogg; codecs=opus", None));
     sam.document(png(), "application/pdf", "a.pdf", Some("read")).unwrap();
     assert_has(&client.line().await, file("document", "application/pdf", Some("read")));
+    platforms.stop().await;
+}
+
+#[tokio::test]
+async fn a_media_url_that_pywa_kept_is_stale_after_five_minutes_and_a_new_one_is_had_by_id() {
+    let platforms = platforms().await;
+    let Some(mut client) = hearing(&platforms).await else { return };
+    let sam = platforms.whatsapp().phones().remove(0);
+    sam.photo(png(), "image/png", None).unwrap();
+    let heard = client.line().await;
+    let (id, url) = (heard["media"][0].as_str().unwrap(), heard["media"][1].as_str().unwrap());
+    for (minutes, status) in [(4, 200), (2, 404)] {
+        platforms.clock().advance(Duration::from_secs(60 * minutes));
+        client.tell(&format!("fetch {id} {url}")).await;
+        let fetched = json!({"type": "fetched", "status": status, "fresh": hex::encode(png())});
+        assert_has(&client.line().await, fetched);
+    }
     platforms.stop().await;
 }
 

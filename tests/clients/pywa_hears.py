@@ -54,6 +54,7 @@ def message(_, msg):
     if msg.media:
         line["mime"] = msg.media.mime_type
         line["bytes"] = msg.media.get_bytes().hex()
+        line["media"] = [msg.media.id, wa.get_media_url(msg.media.id).url]
     if msg.contacts:
         line["contacts"] = [contact.name.formatted_name for contact in msg.contacts]
     tell(line)
@@ -107,4 +108,13 @@ threading.Thread(target=endpoint.serve_forever, daemon=True).start()
 tell({"webhook": f"http://127.0.0.1:{endpoint.server_port}/"})
 buttons = [types.Button("Tea", callback_data="t"), types.Button("Coffee", callback_data="c")]
 for line in sys.stdin:
+    if line.startswith("fetch "):
+        _, media, url = line.split()
+        try:
+            status = len(wa.get_media_bytes(url=url)) and 200
+        except httpx.HTTPStatusError as error:
+            status = error.response.status_code
+        fresh = wa.get_media_bytes(url=wa.get_media_url(media).url)
+        tell({"type": "fetched", "status": status, "fresh": fresh.hex()})
+        continue
     wa.send_message(to=line.strip(), text="Which?", buttons=buttons, tracker="ours-1")

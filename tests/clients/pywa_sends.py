@@ -48,6 +48,12 @@ tell(
     ).id,
 )
 tell("location", wa.send_location(to=sam, latitude=52.5, longitude=13.4, name="Here").id)
+tell(
+    "template",
+    wa.send_template(
+        to=sam, name="hello_world", language=types.templates.TemplateLanguage.ENGLISH_US, params=[]
+    ).id,
+)
 tell("reaction", wa.send_reaction(to=sam, emoji="👍", message_id=SETTING["said"]).id)
 tell("read", bool(wa.mark_message_as_read(message_id=SETTING["said"])))
 tell("typing", bool(wa.indicate_typing(message_id=SETTING["said"])))
