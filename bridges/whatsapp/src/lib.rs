@@ -15,6 +15,7 @@ mod native;
 mod normalize;
 mod people;
 mod render;
+mod single;
 mod split;
 mod status;
 mod walk;

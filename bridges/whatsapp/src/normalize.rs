@@ -1,5 +1,6 @@
 //! From a body to its envelopes.
 
+use crate::single::single;
 use crate::walk::{Found, Place, walk};
 use crate::{account, message, status};
 use interline_bridge_api::{BodyError, Normalized};
@@ -11,6 +12,9 @@ pub(crate) fn normalize(
     platform: &Platform,
     body: &[u8],
 ) -> Result<Normalized, BodyError> {
+    if let Some(envelope) = single(ids, platform, body) {
+        return Ok(Normalized { envelopes: vec![envelope], unreadable: Vec::new() });
+    }
     // Nearly every body holds one event, and an envelope is large.
     let mut envelopes: Vec<Envelope> = Vec::with_capacity(1);
     let unreadable = walk(body, &mut |found| envelopes.push(envelope(ids, platform, found)))?;

@@ -54,6 +54,18 @@ fn g2_split_items_and_the_escaped_form_give_the_envelopes_of_the_whole_body() {
     }
 }
 
+#[test]
+fn a_key_that_means_nothing_changes_no_envelope_though_it_is_read_another_way() {
+    let Some(fixtures) = fixtures() else { return };
+    for (name, bytes) in files(&fixtures, "whatsapp/webhook") {
+        let keyed =
+            String::from_utf8(bytes.clone()).unwrap().replacen('{', "{\"of_tomorrow\": 1,", 1);
+        let (plain, keyed) = (normalize(&bytes), normalize(keyed.as_bytes()));
+        assert!(plain.envelopes == keyed.envelopes, "{name}");
+        assert_eq!(plain.unreadable, keyed.unreadable, "{name}");
+    }
+}
+
 /// Compact, keys in another order, non-ASCII as `\u….`, slashes as `\/`: as Meta sends it.
 fn escaped(value: &serde_json::Value) -> String {
     let plain = value.to_string();
