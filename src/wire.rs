@@ -51,7 +51,9 @@ impl Wire {
     /// # Errors
     /// [`WireError`] if the dispatch is too large or there is no randomness.
     pub fn seal(&self, dispatch: &Dispatch) -> Result<Vec<u8>, WireError> {
-        Ok(self.seal.seal(&dispatch.to_json()?, &aad(dispatch.id))?)
+        self.seal.seal_written(Dispatch::JSON_BYTES_USUAL, &aad(dispatch.id), |out| {
+            Ok(dispatch.write_json(out)?)
+        })
     }
 
     /// Opens what [`Wire::seal`] made.
@@ -100,7 +102,7 @@ impl std::fmt::Display for Marker {
 
 /// The W3C `traceparent` of an event and what follows from it. Both ids are keyed hashes, so it names nobody.
 pub fn traceparent(trace: &[u8; 16], span: &[u8; 8]) -> String {
-    format!("00-{}-{}-01", hex::encode(trace), hex::encode(span))
+    format!("00-{:032x}-{:016x}-01", u128::from_be_bytes(*trace), u64::from_be_bytes(*span))
 }
 
 #[cfg(test)]
@@ -162,6 +164,13 @@ mod tests {
         let other = "00000000000000000000000000000000";
         assert!(matches!(wire.open(Some(other), &sealed), Err(WireError::Sealed(_))));
         assert!(matches!(wire.open(None, &sealed), Err(WireError::MessageId)));
+    }
+
+    #[test]
+    fn a_traceparent_has_the_form_of_the_w3c() {
+        let text =
+            traceparent(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 255], &[0x0a; 8]);
+        assert_eq!(text, "00-000102030405060708090a0b0c0d0eff-0a0a0a0a0a0a0a0a-01");
     }
 
     #[test]

@@ -153,13 +153,26 @@ impl Address {
 
     /// The written form. It names a person: for config, dispatches and the store, never for a log.
     pub fn to_exposed_string(&self) -> String {
-        format!("{}/{}", self.account, self.user.as_exposed_str())
+        Exposed(self).to_string()
+    }
+}
+
+/// The written form, for what writes it without a copy.
+struct Exposed<'a>(&'a Address);
+
+impl std::fmt::Display for Exposed<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let AccountRef { platform, account } = &self.0.account;
+        for piece in [platform.as_str(), "/", account, "/"] {
+            f.write_str(piece)?;
+        }
+        f.write_str(self.0.user.as_exposed_str())
     }
 }
 
 impl Serialize for Address {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.to_exposed_string())
+        serializer.collect_str(&Exposed(self))
     }
 }
 

@@ -100,12 +100,26 @@ impl Dispatch {
     /// # Errors
     /// [`DispatchError::TooLarge`].
     pub fn to_json(&self) -> Result<Vec<u8>, DispatchError> {
-        let mut json = Vec::with_capacity(1024);
-        serde_json::to_writer(&mut json, self)?;
-        if json.len() > 2 * ENVELOPE_BYTES_MAX {
-            return Err(DispatchError::TooLarge { bytes: json.len() });
-        }
+        let mut json = Vec::with_capacity(Self::JSON_BYTES_USUAL);
+        self.write_json(&mut json)?;
         Ok(json)
+    }
+
+    /// The room that a text's dispatch takes.
+    pub const JSON_BYTES_USUAL: usize = 1024;
+
+    /// Appends the JSON to `out`.
+    ///
+    /// # Errors
+    /// [`DispatchError::TooLarge`].
+    pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), DispatchError> {
+        let before = out.len();
+        serde_json::to_writer(&mut *out, self)?;
+        let bytes = out.len() - before;
+        if bytes > 2 * ENVELOPE_BYTES_MAX {
+            return Err(DispatchError::TooLarge { bytes });
+        }
+        Ok(())
     }
 
     /// Decodes JSON.

@@ -1,15 +1,17 @@
 //! The root key, the subkeys that come from it, and the sealing of bytes at rest.
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, AeadInPlace, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use hkdf::Hkdf;
 use sha2::Sha256;
+use std::sync::{Mutex, PoisonError};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The length of the root key and of every subkey, in bytes.
 pub const ROOT_KEY_BYTES: usize = 32;
 
 const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
 
 /// The one secret of an installation. Wiped from memory when dropped; `Debug` shows nothing.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -111,13 +113,49 @@ impl std::fmt::Debug for RootKey {
 }
 
 /// Seals and opens bytes with XChaCha20-Poly1305 under one subkey. The nonce is random and stands in front.
-#[derive(Clone)]
-pub struct Seal(XChaCha20Poly1305);
+pub struct Seal {
+    cipher: XChaCha20Poly1305,
+    nonces: Mutex<Nonces>,
+}
+
+/// How many nonces are asked for at once.
+const NONCES: usize = 64;
+
+/// Random bytes for nonces: a call of the system for each is as dear as sealing a short text.
+struct Nonces {
+    bytes: [u8; NONCES * NONCE_BYTES],
+    used: usize,
+}
+
+impl Nonces {
+    /// None yet.
+    const EMPTY: Self = Self { bytes: [0; NONCES * NONCE_BYTES], used: NONCES };
+
+    /// The next one; none is ever given twice.
+    fn take(&mut self) -> Result<[u8; NONCE_BYTES], SealError> {
+        if self.used >= NONCES {
+            getrandom::fill(&mut self.bytes).map_err(|_| SealError::Random)?;
+            self.used = 0;
+        }
+        let (nonces, _) = self.bytes.as_chunks::<NONCE_BYTES>();
+        let nonce = nonces.get(self.used).copied().ok_or(SealError::Random)?;
+        self.used += 1;
+        Ok(nonce)
+    }
+}
+
+impl Clone for Seal {
+    fn clone(&self) -> Self {
+        // The copy asks for nonces of its own: two that share some would use them twice.
+        Self { cipher: self.cipher.clone(), nonces: Mutex::new(Nonces::EMPTY) }
+    }
+}
 
 impl Seal {
     /// A sealer for one purpose.
     pub fn new(root: &RootKey, purpose: Subkey) -> Self {
-        Self(XChaCha20Poly1305::new(Key::from_slice(&root.subkey(purpose))))
+        let cipher = XChaCha20Poly1305::new(Key::from_slice(&root.subkey(purpose)));
+        Self { cipher, nonces: Mutex::new(Nonces::EMPTY) }
     }
 
     /// Seals `plain` for the place that `aad` names: table, row and schema version, or a queue's message id.
@@ -125,15 +163,33 @@ impl Seal {
     /// # Errors
     /// [`SealError::Random`] if there is no randomness for a nonce.
     pub fn seal(&self, plain: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
-        let mut nonce = [0_u8; NONCE_BYTES];
-        getrandom::fill(&mut nonce).map_err(|_| SealError::Random)?;
-        let sealed = self
-            .0
-            .encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad })
-            .map_err(|_| SealError::Open)?;
-        let mut out = Vec::with_capacity(NONCE_BYTES + sealed.len());
+        self.seal_written(plain.len(), aad, |out| {
+            out.extend_from_slice(plain);
+            Ok(())
+        })
+    }
+
+    /// The same for what `write` appends to the buffer that it gets, some `expected_bytes` of it: it is sealed where it
+    /// stands.
+    ///
+    /// # Errors
+    /// What `write` says, and [`SealError::Random`].
+    pub fn seal_written<E: From<SealError>>(
+        &self,
+        expected_bytes: usize,
+        aad: &[u8],
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Vec<u8>, E> {
+        let nonce = self.nonces.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let mut out = Vec::with_capacity(NONCE_BYTES + expected_bytes + TAG_BYTES);
         out.extend_from_slice(&nonce);
-        out.extend_from_slice(&sealed);
+        write(&mut out)?;
+        let plain = out.get_mut(NONCE_BYTES..).unwrap_or_default();
+        let tag = self
+            .cipher
+            .encrypt_in_place_detached(XNonce::from_slice(&nonce), aad, plain)
+            .map_err(|_| SealError::Open)?;
+        out.extend_from_slice(&tag);
         Ok(out)
     }
 
@@ -143,7 +199,7 @@ impl Seal {
     /// [`SealError::Open`] if the key or the place is another, or a bit was changed.
     pub fn open(&self, sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
         let (nonce, body) = sealed.split_at_checked(NONCE_BYTES).ok_or(SealError::Open)?;
-        self.0
+        self.cipher
             .decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad })
             .map_err(|_| SealError::Open)
     }
@@ -171,6 +227,32 @@ mod tests {
         changed[30] ^= 1;
         assert_eq!(seal.open(&changed, b"copy/7/1"), Err(SealError::Open));
         assert_eq!(seal.open(b"short", b""), Err(SealError::Open));
+    }
+
+    #[test]
+    fn no_nonce_is_used_twice_by_a_sealer_or_its_copy() {
+        let seal = Seal::new(&RootKey::published_test_key(), Subkey::StoreValue);
+        let sealed = |seal: &Seal| seal.seal(b"", b"").unwrap()[..NONCE_BYTES].to_vec();
+        let mut nonces: Vec<_> = (0..NONCES + 3).map(|_| sealed(&seal)).collect();
+        let copy = seal.clone();
+        nonces.extend((0..2 * NONCES).flat_map(|_| [sealed(&copy), sealed(&seal)]));
+        let all = nonces.len();
+        nonces.sort();
+        nonces.dedup();
+        assert_eq!(nonces.len(), all);
+    }
+
+    #[test]
+    fn what_was_written_in_place_opens_as_what_was_sealed_whole() {
+        let seal = Seal::new(&RootKey::published_test_key(), Subkey::Queue);
+        let write = |out: &mut Vec<u8>| {
+            out.extend_from_slice(b"hello, longer than was said");
+            Ok::<_, SealError>(())
+        };
+        let sealed = seal.seal_written(3, b"here", write).unwrap();
+        assert_eq!(seal.open(&sealed, b"here").unwrap(), b"hello, longer than was said");
+        let failed = seal.seal_written(3, b"here", |_| Err(SealError::KeyLength(1)));
+        assert_eq!(failed, Err(SealError::KeyLength(1)));
     }
 
     #[test]
