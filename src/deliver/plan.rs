@@ -91,6 +91,7 @@ pub(super) async fn plan(
         origin,
         reply: &reply,
         target: &target,
+        earlier_reaction: None,
         mark_forwarded: false,
     };
     let fitted = interline_relay::fit(&input);

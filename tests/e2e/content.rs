@@ -167,6 +167,7 @@ async fn g4_what_whatsapp_says_on_instagram() {
         a reply to myself [quotes: plain words]
         reacted 😂 to "second"
         reacted 👍 to "third"
+        removed their reaction to "third"
         <Image image/png named image.png: bytes of a photo>
         <Image image/jpeg named image.jpg: bytes of a captioned photo>
         its caption

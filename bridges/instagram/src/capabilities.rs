@@ -3,7 +3,8 @@
 use interline_bridge_api::Capabilities;
 use interline_envelope::MediaKind;
 use interline_relay::{
-    Formatting, MediaAccess, MediaRule, ReactionRule, ReadRule, TextLimit, TextUnit, TypingRule,
+    Formatting, MediaAccess, MediaRule, OwnStickers, ReactionRule, ReadRule, TextLimit, TextUnit,
+    TypingRule,
 };
 
 /// 1,000 bytes of UTF-8, not characters.
@@ -38,6 +39,7 @@ pub(crate) fn capabilities() -> Capabilities {
             rule(MediaKind::Audio, AUDIOS, FILE_BYTES_MAX, 1),
             rule(MediaKind::Document, &["application/pdf"], FILE_BYTES_MAX, 1),
         ],
+        own_stickers: OwnStickers::Heart,
         reply: true,
         // The documentation promises `love` alone.
         reaction: ReactionRule::Only(vec!["❤".to_owned()]),

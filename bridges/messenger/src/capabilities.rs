@@ -3,7 +3,8 @@
 use interline_bridge_api::Capabilities;
 use interline_envelope::MediaKind;
 use interline_relay::{
-    Formatting, MediaAccess, MediaRule, ReactionRule, ReadRule, TextLimit, TextUnit, TypingRule,
+    Formatting, MediaAccess, MediaRule, OwnStickers, ReactionRule, ReadRule, TextLimit, TextUnit,
+    TypingRule,
 };
 
 /// 2,000 characters.
@@ -23,6 +24,7 @@ pub(crate) fn capabilities() -> Capabilities {
             rule(MediaKind::Audio, &["audio/*"]),
             rule(MediaKind::Document, &[]),
         ],
+        own_stickers: OwnStickers::ById,
         reply: true,
         reaction: ReactionRule::Any,
         location: false,

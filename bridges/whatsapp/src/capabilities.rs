@@ -2,8 +2,8 @@
 
 use interline_envelope::MediaKind;
 use interline_relay::{
-    Capabilities, ChatKind, Formatting, MediaAccess, MediaRule, ReactionRule, ReadRule, TextLimit,
-    TextUnit, TypingRule,
+    Capabilities, ChatKind, Formatting, MediaAccess, MediaRule, OwnStickers, ReactionRule,
+    ReadRule, TextLimit, TextUnit, TypingRule,
 };
 
 /// Section 4: text 4096 characters (not bytes).
@@ -35,6 +35,7 @@ pub(crate) fn capabilities(chat: ChatKind) -> Capabilities {
         text: TEXT,
         formatting: Formatting::WhatsApp,
         media,
+        own_stickers: OwnStickers::None,
         reply: true,
         reaction: if is_direct { ReactionRule::Any } else { ReactionRule::None },
         location: is_direct,

@@ -127,6 +127,18 @@ pub enum Formatting {
     Plain,
 }
 
+/// Which stickers of the platform's own can be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnStickers {
+    /// None.
+    None,
+    /// Each by its id, which means nothing on another platform.
+    ById,
+    /// The heart alone.
+    Heart,
+}
+
 /// What it takes to fetch media that came from this platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -146,6 +158,8 @@ pub struct Capabilities {
     pub formatting: Formatting,
     /// One rule for each kind of media that can be sent.
     pub media: Vec<MediaRule>,
+    /// Which stickers of the platform's own can be sent, besides those that are files.
+    pub own_stickers: OwnStickers,
     /// True if a message can quote another.
     pub reply: bool,
     /// Which reactions can be set.

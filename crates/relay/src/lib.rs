@@ -12,8 +12,8 @@ mod plan;
 mod route;
 
 pub use capabilities::{
-    Capabilities, ChatKind, Formatting, MediaAccess, MediaRule, ReactionRule, ReadRule, TextLimit,
-    TextUnit, TypingRule,
+    Capabilities, ChatKind, Formatting, MediaAccess, MediaRule, OwnStickers, ReactionRule,
+    ReadRule, TextLimit, TextUnit, TypingRule,
 };
 pub use directory::{
     Attribution, Binding, Conversation, Directory, DirectoryError, Participant, Seat,
@@ -24,5 +24,5 @@ pub use outgoing::{
     Action, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient, ThreadControl,
     UploadSpec,
 };
-pub use plan::{FitInput, Form, Loss, OriginTraits, Plan, Reference, Refusal};
+pub use plan::{FitInput, Form, Loss, OriginTraits, Plan, ReactionForm, Reference, Refusal};
 pub use route::{ALIAS_GRAPHEMES_MAX, Absorbed, Route, alias, route};

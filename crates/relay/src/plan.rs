@@ -3,7 +3,7 @@
 //! A [`Plan`] is stored with the first intent, so that a dispatch that was interrupted goes on with the plan that it
 //! began with. *Invariant:* nothing in a [`Loss`], a [`Form`] or a [`Refusal`] is content; they may stand in logs.
 
-use crate::{Capabilities, Formatting, MediaAccess, Outgoing, Recipient};
+use crate::{Capabilities, Formatting, MediaAccess, Outgoing, OwnStickers, Recipient};
 use interline_envelope::{Author, Envelope, Redacted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,12 +59,28 @@ pub struct OriginTraits {
     pub formatting: Formatting,
     /// What it takes to fetch its media.
     pub media_access: MediaAccess,
+    /// Which stickers of its own it has.
+    pub own_stickers: OwnStickers,
 }
 
 impl From<&Capabilities> for OriginTraits {
     fn from(origin: &Capabilities) -> Self {
-        Self { formatting: origin.formatting, media_access: origin.media_access }
+        Self {
+            formatting: origin.formatting,
+            media_access: origin.media_access,
+            own_stickers: origin.own_stickers,
+        }
     }
+}
+
+/// How a person's reaction reached the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReactionForm {
+    /// It is set on the target's copy.
+    Native,
+    /// It was told in words.
+    Text,
 }
 
 /// Everything that [`crate::fit`] looks at.
@@ -84,6 +100,10 @@ pub struct FitInput<'a> {
     pub reply: &'a Reference,
     /// What `envelope.target` is on the target.
     pub target: &'a Reference,
+    /// On a reaction: how the one of the same person on the same message that stands until now reached the target;
+    /// nothing if there is none, or if it is not known. A removal undoes what was set and says what was said; a
+    /// reaction that can only be told takes away one that was set before.
+    pub earlier_reaction: Option<ReactionForm>,
     /// True to put `↪ forwarded` before what was forwarded.
     pub mark_forwarded: bool,
 }
@@ -135,121 +155,118 @@ impl Refusal {
             Self::NoRoom => "no-room-for-text",
         }
     }
-}
 
-/// What `fit` gave up. Closed, and without content: for logs, dead letters and `explain`.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Loss {
-    /// A text went out in several messages.
-    TextSplit,
-    /// The target's limit has no room for a single one of its characters.
-    TextNotShown,
-    /// Bold, italic, struck or code became plain.
-    FormattingRemoved,
-    /// An invisible character keeps literal marks from becoming formatting.
-    MarksNeutralised,
-    /// A caption went out as a message of its own.
-    CaptionSeparated,
-    /// Several media of one message went out one by one.
-    MediaSeparated,
-    /// A medium became a link that will not live for ever.
-    MediaAsLink,
-    /// A medium could not be shown at all.
-    MediaNotShown,
-    /// A voice note became a sound file.
-    VoiceAsAudio,
-    /// A sticker became a picture.
-    StickerAsImage,
-    /// A sticker became the emoji that says the same.
-    StickerAsText,
-    /// A medium became a file.
-    MediaAsDocument,
-    /// A place became a line of text.
-    LocationAsText,
-    /// Contact cards became lines of text.
-    ContactsAsText,
-    /// A tap became the words that were on it.
-    ChoiceAsText,
-    /// A form's answers became lines of text.
-    FlowAsText,
-    /// Something shared became its title and address.
-    ShareAsText,
-    /// A story became its address, since its media must not be copied.
-    StoryAsText,
-    /// A cart became lines of text.
-    OrderAsText,
-    /// Something that the platform did not hand over, or that this version cannot read.
-    Unreadable,
-    /// A reaction became a line of text.
-    ReactionAsText,
-    /// A change became a new message.
-    EditAsMessage,
-    /// The platform did not say what the text was changed to.
-    EditTextMissing,
-    /// A deletion became a line of text.
-    DeleteAsMessage,
-    /// What was deleted never arrived here.
-    DeleteOfUnknown,
-    /// A quote became a line of text.
-    ReplyAsText,
-    /// What was answered is not known here.
-    ReplyDropped,
-    /// It is not told that this was forwarded.
-    ForwardedDropped,
-    /// The target has no way to tell how far a message came.
-    StatusNotShown,
-    /// The target has no way to show that somebody is typing.
-    TypingNotShown,
-    /// An event about ids, threads or the account, which no person is shown.
-    NotForPeople,
-    /// The envelope had nothing in it.
-    Empty,
-    /// The envelope is sealed.
-    Sealed,
-}
-
-impl Loss {
-    /// The word in logs, dead letters and records.
-    pub const fn as_str(self) -> &'static str {
+    /// What it means, for people.
+    pub const fn sentence(self) -> &'static str {
         match self {
-            Self::TextSplit => "text-split",
-            Self::TextNotShown => "text-not-shown",
-            Self::FormattingRemoved => "formatting-removed",
-            Self::MarksNeutralised => "marks-neutralised",
-            Self::CaptionSeparated => "caption-separated",
-            Self::MediaSeparated => "media-separated",
-            Self::MediaAsLink => "media-as-link",
-            Self::MediaNotShown => "media-not-shown",
-            Self::VoiceAsAudio => "voice-as-audio",
-            Self::StickerAsImage => "sticker-as-image",
-            Self::StickerAsText => "sticker-as-text",
-            Self::MediaAsDocument => "media-as-document",
-            Self::LocationAsText => "location-as-text",
-            Self::ContactsAsText => "contacts-as-text",
-            Self::ChoiceAsText => "choice-as-text",
-            Self::FlowAsText => "flow-as-text",
-            Self::ShareAsText => "share-as-text",
-            Self::StoryAsText => "story-as-text",
-            Self::OrderAsText => "order-as-text",
-            Self::Unreadable => "unreadable",
-            Self::ReactionAsText => "reaction-as-text",
-            Self::EditAsMessage => "edit-as-message",
-            Self::EditTextMissing => "edit-text-missing",
-            Self::DeleteAsMessage => "delete-as-message",
-            Self::DeleteOfUnknown => "delete-of-unknown",
-            Self::ReplyAsText => "reply-as-text",
-            Self::ReplyDropped => "reply-dropped",
-            Self::ForwardedDropped => "forwarded-dropped",
-            Self::StatusNotShown => "status-not-shown",
-            Self::TypingNotShown => "typing-not-shown",
-            Self::NotForPeople => "not-for-people",
-            Self::Empty => "empty",
-            Self::Sealed => "sealed",
+            Self::Sealed => "It is sealed, and this target holds no key.",
+            Self::NoRoom => "The target's text limit leaves no room for a single character of it.",
         }
     }
+}
+
+/// Makes the enum, its words and its sentences of one list, so that none of them lacks a loss.
+macro_rules! losses {
+    ($($name:ident $word:literal $sentence:literal)*) => {
+        /// What `fit` gave up. Closed, and without content: for logs, dead letters and `explain`.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+        )]
+        #[serde(rename_all = "kebab-case")]
+        pub enum Loss {
+            $(#[doc = $sentence] $name,)*
+        }
+
+        impl Loss {
+            /// Every loss that there is.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The word in logs, dead letters and records.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $word,)*
+                }
+            }
+
+            /// What it means, for people.
+            pub const fn sentence(self) -> &'static str {
+                match self {
+                    $(Self::$name => $sentence,)*
+                }
+            }
+        }
+    };
+}
+
+losses! {
+    TextSplit "text-split"
+        "A text went out in several messages."
+    TextNotShown "text-not-shown"
+        "The target's limit has no room for a single one of its characters."
+    FormattingRemoved "formatting-removed"
+        "Bold, italic, struck or code became plain."
+    MarksNeutralised "marks-neutralised"
+        "An invisible character keeps literal marks from becoming formatting."
+    CaptionSeparated "caption-separated"
+        "A caption went out as a message of its own."
+    MediaSeparated "media-separated"
+        "Several media of one message went out one by one."
+    MediaAsLink "media-as-link"
+        "A medium became a link that will not live for ever."
+    MediaNotShown "media-not-shown"
+        "A medium could not be shown at all."
+    VoiceAsAudio "voice-as-audio"
+        "A voice note became a sound file."
+    StickerAsImage "sticker-as-image"
+        "A sticker became a picture."
+    StickerAsText "sticker-as-text"
+        "A sticker became the emoji that says the same."
+    MediaAsDocument "media-as-document"
+        "A medium became a file."
+    LocationAsText "location-as-text"
+        "A place became a line of text."
+    ContactsAsText "contacts-as-text"
+        "Contact cards became lines of text."
+    ChoiceAsText "choice-as-text"
+        "A tap became the words that were on it."
+    FlowAsText "flow-as-text"
+        "A form's answers became lines of text."
+    ShareAsText "share-as-text"
+        "Something shared became its title and address."
+    StoryAsText "story-as-text"
+        "A story became its address, since its media must not be copied."
+    OrderAsText "order-as-text"
+        "A cart became lines of text."
+    Unreadable "unreadable"
+        "Something that the platform did not hand over, or that this version cannot read."
+    ReactionAsText "reaction-as-text"
+        "A reaction became a line of text."
+    EditAsMessage "edit-as-message"
+        "A change became a new message."
+    EditTextMissing "edit-text-missing"
+        "The platform did not say what the text was changed to."
+    DeleteAsMessage "delete-as-message"
+        "A deletion became a line of text."
+    DeleteOfUnknown "delete-of-unknown"
+        "What was deleted never arrived here."
+    ReplyAsText "reply-as-text"
+        "A quote became a line of text."
+    ReplyDropped "reply-dropped"
+        "What was answered is not known here."
+    ForwardedDropped "forwarded-dropped"
+        "It is not told that this was forwarded."
+    StatusNotShown "status-not-shown"
+        "The target has no way to tell how far a message came."
+    TypingNotShown "typing-not-shown"
+        "The target has no way to show that somebody is typing."
+    NumberChangeAsText "number-change-as-text"
+        "That somebody has another number is told in words."
+    NotForPeople "not-for-people"
+        "An event about ids, threads or the account, which no person is shown."
+    Empty "empty"
+        "The envelope had nothing in it."
+    Sealed "sealed"
+        "The envelope is sealed."
 }
 
 /// What is to be sent, and what got lost.

@@ -4,7 +4,7 @@
 //! *Invariant:* nothing goes back to the participant that it came from.
 
 use crate::Seat;
-use interline_envelope::{Author, Envelope, Kind, Redacted, Unknown};
+use interline_envelope::{Author, Envelope, Kind, Redacted, SystemChange, Unknown};
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Where an envelope goes.
@@ -61,6 +61,22 @@ impl Absorbed {
         }
     }
 
+    /// What it means, for people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Echo => "The account itself sent it.",
+            Self::Standby => "Another app owns the thread.",
+            Self::History => "It is an old message that was synchronised now.",
+            Self::Alone => "Nobody else is in the conversation.",
+            Self::Typing => "Somebody is writing.",
+            Self::Referral => "An ad, a link or a code opened the chat.",
+            Self::System => "A person's ids changed.",
+            Self::Handover => "Thread control moved.",
+            Self::Account => "It is about the account itself.",
+            Self::Unsupported => "It could not be read, or names nobody.",
+        }
+    }
+
     /// True if somebody said something that nobody will see: it belongs into the dead letters (G4).
     pub const fn is_loss(self) -> bool {
         match self {
@@ -96,6 +112,10 @@ pub fn route(envelope: &Envelope, seat: Seat<'_>) -> Route {
                 Route::ToOthers
             }
         }
+        // That somebody has another number is told; a new scoped id is the platform's own business.
+        Kind::System if is_new_number(envelope) && seat.others().next().is_some() => {
+            Route::ToOthers
+        }
         Kind::Status => Route::ToAuthor,
         Kind::Typing => Route::Absorbed(Absorbed::Typing),
         Kind::Referral => Route::Absorbed(Absorbed::Referral),
@@ -104,6 +124,10 @@ pub fn route(envelope: &Envelope, seat: Seat<'_>) -> Route {
         Kind::Account => Route::Absorbed(Absorbed::Account),
         Kind::Unsupported => Route::Absorbed(Absorbed::Unsupported),
     }
+}
+
+fn is_new_number(envelope: &Envelope) -> bool {
+    envelope.system.as_ref().is_some_and(|system| system.change == SystemChange::Number)
 }
 
 /// The longest alias, in grapheme clusters.
@@ -174,7 +198,7 @@ fn is_blank(c: char) -> bool {
 mod tests {
     use super::*;
     use crate::{Attribution, Conversation, Participant};
-    use interline_envelope::{Address, EnvelopeId, Person, Platform};
+    use interline_envelope::{Address, EnvelopeId, Person, Platform, SystemEvent};
 
     fn conversation(people: usize, name: Option<&str>) -> Conversation {
         let participants = (0..people).map(|n| Participant {
@@ -218,6 +242,16 @@ mod tests {
             let Route::Absorbed(absorbed) = routed(&envelope(kind), 3) else { panic!("{kind:?}") };
             assert_eq!(absorbed.as_str(), why);
         }
+    }
+
+    #[test]
+    fn a_new_number_is_told_to_all_others() {
+        let (previous, current, unknown) = (None, None, Unknown::new());
+        let change = SystemChange::Number;
+        let system = Some(SystemEvent { change, previous, current, unknown });
+        let event = Envelope { system, ..envelope(Kind::System) };
+        assert_eq!(routed(&event, 3), Route::ToOthers);
+        assert_eq!(routed(&event, 1), Route::Absorbed(Absorbed::System));
     }
 
     #[test]

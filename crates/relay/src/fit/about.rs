@@ -1,8 +1,9 @@
 //! What is about another message: edits, deletions, reactions, statuses; and typing.
 
 use super::draft::Draft;
-use crate::{Action, Loss, ReactionRule, ReadRule, Reference, TypingRule};
-use interline_envelope::{Part, ReactionAction, Redacted, StatusState};
+use super::visible::is_visible;
+use crate::{Action, Loss, ReactionForm, ReactionRule, ReadRule, Reference, TypingRule};
+use interline_envelope::{Part, ReactionAction, Redacted, StatusState, SystemChange};
 use std::borrow::Cow;
 
 impl Draft<'_> {
@@ -56,52 +57,64 @@ impl Draft<'_> {
             self.unreadable("a reaction");
             return;
         };
-        let emoji = reaction.emoji.as_ref().filter(|emoji| !emoji.as_exposed_str().is_empty());
-        let emoji = match reaction.action {
-            ReactionAction::Add => emoji,
-            ReactionAction::Remove => None,
-        };
-        let known = reaction.emoji.as_ref().map(Redacted::as_exposed_str);
-        if let Some(message) = self.input.target.native_id().filter(|_| self.can_react(known)) {
-            // A reaction of nothing would be a removal.
-            if reaction.action == ReactionAction::Remove || emoji.is_some() {
-                let (message, emoji) = (message.clone(), emoji.cloned());
+        let emoji = reaction.emoji.as_ref().filter(|emoji| is_visible(emoji.as_exposed_str()));
+        let message = self.input.target.native_id().filter(|_| self.reacts_as_the_author());
+        match (reaction.action, emoji, message) {
+            (ReactionAction::Add, Some(emoji), Some(message)) if self.can_set(emoji) => {
+                let (message, emoji) = (message.clone(), Some(emoji.clone()));
                 self.push(Action::Reaction { message, emoji });
-                return;
             }
+            (ReactionAction::Add, emoji, message) => {
+                // The new one can only be told: the old one must not stay as if it still held.
+                let is_set = self.input.earlier_reaction == Some(ReactionForm::Native);
+                if let Some(message) = message.filter(|_| is_set) {
+                    self.push(Action::Reaction { message: message.clone(), emoji: None });
+                }
+                let emoji =
+                    emoji.map_or_else(String::new, |emoji| format!(" {}", emoji.as_exposed_str()));
+                self.say_reaction(&format!("reacted{emoji} to"));
+            }
+            (ReactionAction::Remove, emoji, Some(message)) if self.can_unset(emoji) => {
+                self.push(Action::Reaction { message: message.clone(), emoji: None });
+            }
+            (ReactionAction::Remove, ..) => self.say_reaction("removed their reaction to"),
         }
+    }
+
+    fn say_reaction(&mut self, what: &str) {
         self.fall_back(Loss::ReactionAsText);
         let actor = self.actor();
         let mentioned = self.mentioned(self.input.target);
-        let text = match (reaction.action, emoji) {
-            (ReactionAction::Remove, _) => {
-                format!("{actor}removed their reaction to {mentioned}")
-            }
-            (ReactionAction::Add, Some(emoji)) => {
-                format!("{actor}reacted {} to {mentioned}", emoji.as_exposed_str())
-            }
-            (ReactionAction::Add, None) => format!("{actor}reacted to {mentioned}"),
-        };
         if self.input.target.excerpt().is_none() {
             self.quote_wordless();
         }
-        self.say(&text);
+        self.say(&format!("{actor}{what} {mentioned}"));
     }
 
-    /// True if the target can set this reaction, or remove it; `None`: one that is not known (a removal).
-    ///
-    /// Where authors are named it cannot: all reactions would be those of one account, each replacing the last, and
-    /// nobody could tell whose it is.
-    fn can_react(&self, emoji: Option<&str>) -> bool {
-        if self.input.author.named {
-            return false;
-        }
+    /// False where authors are named: all reactions would be those of one account, each replacing the last, and nobody
+    /// could tell whose it is.
+    fn reacts_as_the_author(&self) -> bool {
+        !self.input.author.named && self.input.capabilities.reaction != ReactionRule::None
+    }
+
+    fn can_set(&self, emoji: &Redacted<String>) -> bool {
         match &self.input.capabilities.reaction {
             ReactionRule::None => false,
             ReactionRule::Any => true,
-            ReactionRule::Only(allowed) => emoji.is_none_or(|emoji| {
-                emoji.is_empty() || allowed.iter().any(|own| bare(own).eq(bare(emoji)))
-            }),
+            ReactionRule::Only(allowed) => {
+                allowed.iter().any(|own| bare(own).eq(bare(emoji.as_exposed_str())))
+            }
+        }
+    }
+
+    /// True if what is removed had been set. Where nobody knows, it had been if the target could set it; a removal
+    /// that does not say of what is told, where the target cannot set everything.
+    fn can_unset(&self, emoji: Option<&Redacted<String>>) -> bool {
+        match (self.input.earlier_reaction, emoji) {
+            (Some(ReactionForm::Native), _) => true,
+            (Some(ReactionForm::Text), _) => false,
+            (None, Some(emoji)) => self.can_set(emoji),
+            (None, None) => self.input.capabilities.reaction == ReactionRule::Any,
         }
     }
 
@@ -137,6 +150,19 @@ impl Draft<'_> {
         }
     }
 
+    /// A new number is told, without saying which: the others may want to know that it is still the same person.
+    pub(super) fn system(&mut self) {
+        let change = self.input.envelope.system.as_ref().map(|system| system.change);
+        if change != Some(SystemChange::Number) {
+            self.show_nothing(Loss::NotForPeople);
+            return;
+        }
+        self.fall_back(Loss::NumberChangeAsText);
+        let alias = self.plain(self.input.author.alias.as_exposed_str()).into_owned();
+        self.lead.name = None;
+        self.say(&format!("ℹ️ {alias} has a new number"));
+    }
+
     /// Typing is shown where that has no side effect.
     pub(super) fn typing(&mut self) {
         match self.input.capabilities.typing {
@@ -165,5 +191,5 @@ fn own_words(part: &Part) -> Option<&str> {
         | Part::Unsupported { .. }
         | Part::Other(_) => None,
     };
-    words.map(Redacted::as_exposed_str).filter(|words| !words.trim().is_empty())
+    words.map(Redacted::as_exposed_str).filter(|words| is_visible(words))
 }

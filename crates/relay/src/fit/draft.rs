@@ -5,6 +5,7 @@ use super::lead::Lead;
 use super::lines;
 use super::marks::{self, Change};
 use super::split::{is_within, split};
+use super::visible::is_visible;
 use crate::{Action, FitInput, Form, Formatting, Loss, Outgoing, Plan, Reference, Refusal};
 use interline_envelope::{Part, Redacted, ReplyTo};
 use std::borrow::Cow;
@@ -125,7 +126,9 @@ impl<'a> Draft<'a> {
                 self.unreadable("a contact");
             }
             Part::Contacts { contacts, .. } => {
-                if self.input.capabilities.contacts {
+                // A card without a name is refused by platforms that have cards.
+                let all_named = contacts.iter().all(|card| is_visible(card.name.as_exposed_str()));
+                if self.input.capabilities.contacts && all_named {
                     self.announce(if contacts.len() == 1 { "a contact" } else { "contacts" });
                     self.push(Action::Contacts(contacts.clone()));
                 } else {
@@ -186,7 +189,7 @@ impl<'a> Draft<'a> {
 
     /// A person's own words.
     pub(super) fn words(&mut self, text: &str) {
-        if text.trim().is_empty() {
+        if !is_visible(text) {
             self.lose(Loss::Empty);
             return;
         }
@@ -306,7 +309,7 @@ impl<'a> Draft<'a> {
     }
 
     fn push_text(&mut self, text: &str) {
-        if text.trim().is_empty() {
+        if !is_visible(text) {
             return;
         }
         let link_preview = text.contains("https://") || text.contains("http://");

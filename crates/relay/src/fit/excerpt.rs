@@ -1,5 +1,6 @@
 //! The beginning of a message, to quote it where it cannot be referred to.
 
+use super::visible::{is_visible, turns};
 use interline_envelope::{ChoiceOf, Envelope, MediaKind, Part, Redacted, ShareOf};
 use unicode_segmentation::UnicodeSegmentation;
 
@@ -27,7 +28,7 @@ fn words_of(part: &Part) -> Option<&str> {
             None
         }
     };
-    words.map(Redacted::as_exposed_str).filter(|words| !words.trim().is_empty())
+    words.map(Redacted::as_exposed_str).filter(|words| is_visible(words))
 }
 
 /// What to call a part that has no words.
@@ -80,6 +81,9 @@ pub(super) fn shortened(text: &str, graphemes_max: usize, bytes_max: usize) -> S
             short.push('…');
             return short;
         }
+        if grapheme.chars().all(turns) {
+            continue;
+        }
         if grapheme.chars().all(|c| c.is_whitespace() || c.is_control()) {
             if short.ends_with(' ') {
                 continue;
@@ -115,6 +119,14 @@ mod tests {
         assert_eq!(of("012345678 and so on").as_deref(), Some("012345678…"));
         let family = "👨‍👩‍👧‍👦".repeat(11);
         assert_eq!(of(&family), Some(format!("{}…", "👨‍👩‍👧‍👦".repeat(10))));
+    }
+
+    #[test]
+    fn an_excerpt_does_not_turn_the_words_behind_it() {
+        let of = |text: &str| excerpt_of(vec![Part::text(text)]);
+        assert_eq!(of("\u{202E}abc\u{2067}def").as_deref(), Some("abcdef"));
+        // A text of nothing that shows has no words.
+        assert_eq!(of("\u{200B}\u{202E}").as_deref(), Some("a message"));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! WhatsApp's `*bold*`, `_italic_`, `~strike~`, `` `code` `` and ```` ```code``` ```` lose their marks on a plain
 //! target and keep their words; only pairs that stand at the borders of words are marks. The other way round, marks
 //! that were meant literally are kept from becoming formatting by a zero-width space (U+200B) behind each that could
-//! open a pair: readers see what was written, and links stay whole. A second time changes nothing.
+//! open a pair: readers see what was written, and links stay whole. A second time changes nothing. Marks of quotes and
+//! lists (`> `, `- `, `1. `) stay as they are both ways: they read as what they mean, rendered or not.
 
 use crate::Formatting;
 use std::borrow::Cow;

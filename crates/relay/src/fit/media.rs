@@ -3,7 +3,9 @@
 use super::draft::Draft;
 use super::excerpt::{media_noun, shortened};
 use super::split::{is_within, split};
-use crate::{Action, FitInput, Form, Loss, MediaAccess, MediaRule, MediaSource, OutMedia};
+use crate::{
+    Action, FitInput, Form, Loss, MediaAccess, MediaRule, MediaSource, OutMedia, OwnStickers,
+};
 use interline_envelope::{Media, MediaKind, Part, Redacted};
 use std::borrow::Cow;
 
@@ -22,6 +24,12 @@ impl<'a> Draft<'a> {
         let mut album: Option<Album<'a>> = None;
         let mut messages = 0;
         for media in run.iter().filter_map(as_media) {
+            if let Some(action) = self.own_sticker(media) {
+                messages += 1 + self.flush(album.take(), run);
+                self.announce(media_noun(media.media));
+                self.push(action);
+                continue;
+            }
             if let Some(emoji) = self.emoji_instead(media) {
                 messages += 1 + self.flush(album.take(), run);
                 self.fall_back(Loss::StickerAsText);
@@ -49,6 +57,23 @@ impl<'a> Draft<'a> {
         messages += self.flush(album.take(), run);
         if messages > 1 {
             self.lose(Loss::MediaSeparated);
+        }
+    }
+
+    /// A sticker that the target has itself.
+    fn own_sticker(&self, media: &Media) -> Option<Action> {
+        if media.media != MediaKind::Sticker {
+            return None;
+        }
+        let emoji = media.unknown.get("emoji").and_then(serde_json::Value::as_str);
+        match self.input.capabilities.own_stickers {
+            OwnStickers::ById if self.input.origin.own_stickers == OwnStickers::ById => {
+                Some(Action::PlatformSticker(media.id.as_ref()?.as_exposed_str().to_owned()))
+            }
+            OwnStickers::Heart if emoji?.trim_end_matches('\u{FE0F}') == "❤" => {
+                Some(Action::Heart)
+            }
+            OwnStickers::ById | OwnStickers::Heart | OwnStickers::None => None,
         }
     }
 

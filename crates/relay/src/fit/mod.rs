@@ -15,6 +15,7 @@ mod media;
 mod split;
 #[cfg(test)]
 mod tests;
+mod visible;
 
 pub use excerpt::excerpt;
 pub use media::not_shown;
@@ -39,7 +40,8 @@ pub fn fit(input: &FitInput<'_>) -> Plan {
         Kind::Reaction => draft.reaction(),
         Kind::Status => draft.status(),
         Kind::Typing => draft.typing(),
-        Kind::Referral | Kind::System | Kind::Handover | Kind::Account => {
+        Kind::System => draft.system(),
+        Kind::Referral | Kind::Handover | Kind::Account => {
             draft.show_nothing(Loss::NotForPeople);
         }
         Kind::Unsupported => draft.unsupported(),

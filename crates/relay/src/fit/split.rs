@@ -80,7 +80,28 @@ fn next_cut(text: &str, limit: TextLimit) -> Option<Cut> {
         .or_else(|| {
             cuts.any.filter(|cut| cut.piece_end >= end / 2 || !is_endless(text, *cut, limit))
         })
-        .or_else(|| Some(Cut { piece_end: end, rest_start: after_gap(text, end) }))
+        .or_else(|| Some(inside_word(text, end)))
+}
+
+/// A cut where no white space is. Beside a formatting mark it would make one of what was none (`x*b*`), so such a
+/// place is the last choice.
+fn inside_word(text: &str, end: usize) -> Cut {
+    let is_mark = |grapheme: Option<&str>| {
+        grapheme.is_some_and(|grapheme| matches!(grapheme, "*" | "_" | "~" | "`"))
+    };
+    let word = text.get(..end).unwrap_or_default();
+    let mut behind = text.get(end..).and_then(|rest| rest.graphemes(true).next());
+    for (start, grapheme) in word.grapheme_indices(true).rev() {
+        let at = start + grapheme.len();
+        if at < end / 2 {
+            break;
+        }
+        if !is_mark(Some(grapheme)) && !is_mark(behind) {
+            return Cut { piece_end: at, rest_start: after_gap(text, at) };
+        }
+        behind = Some(grapheme);
+    }
+    Cut { piece_end: end, rest_start: after_gap(text, end) }
 }
 
 /// True if the word behind a cut is over the limit itself, so that it is cut in any case, and the piece before it would
@@ -195,6 +216,21 @@ mod tests {
             BYTES_20,
             &["Al is here:", &"x".repeat(20), "xxxxx"],
         );
+    }
+
+    #[test]
+    fn a_cut_inside_a_word_makes_no_formatting_of_literal_marks() {
+        check(
+            &format!("{}*b*{}", "x".repeat(19), "y".repeat(9)),
+            BYTES_20,
+            &[&"x".repeat(18), &format!("x*b*{}", "y".repeat(9))],
+        );
+        check(
+            &format!("{}*b*{}", "x".repeat(17), "y".repeat(9)),
+            BYTES_20,
+            &[&"x".repeat(16), &format!("x*b*{}", "y".repeat(9))],
+        );
+        check(&"*".repeat(25), BYTES_20, &[&"*".repeat(20), "*****"]);
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use crate::{
     Action, Capabilities, FitInput, Formatting, MediaAccess, MediaRule, MediaSource, OriginTraits,
-    Outgoing, Plan, ReactionRule, ReadRule, Recipient, Reference, TextLimit, TextUnit, TypingRule,
-    fit,
+    Outgoing, OwnStickers, Plan, ReactionForm, ReactionRule, ReadRule, Recipient, Reference,
+    TextLimit, TextUnit, TypingRule, fit,
 };
 use expect_test::Expect;
 use interline_envelope::{
     Author, Envelope, EnvelopeId, Kind, Media, MediaKind, Part, Platform, Reaction, ReactionAction,
-    Redacted, ReplyTo, Status, StatusState, Unknown,
+    Redacted, ReplyTo, Status, StatusState, SystemChange, SystemEvent, Unknown,
 };
 use std::fmt::Write as _;
 
@@ -47,6 +47,7 @@ pub(super) fn rich() -> Capabilities {
             captioned(rule(MediaKind::Document, &[], 100)),
             rule(MediaKind::Sticker, &["image/webp"], 1),
         ],
+        own_stickers: OwnStickers::None,
         reply: true,
         reaction: ReactionRule::Any,
         location: true,
@@ -73,6 +74,7 @@ pub(super) fn middle() -> Capabilities {
         ],
         location: false,
         contacts: false,
+        own_stickers: OwnStickers::ById,
         read: ReadRule::Thread,
         typing: TypingRule::Free,
         media_access: MediaAccess::PublicUrl,
@@ -91,6 +93,7 @@ pub(super) fn narrow() -> Capabilities {
             rule(MediaKind::Audio, &["audio/aac", "audio/mp4", "audio/wav"], 25),
             rule(MediaKind::Document, &["application/pdf"], 25),
         ],
+        own_stickers: OwnStickers::Heart,
         reaction: ReactionRule::Only(vec!["❤".to_owned()]),
         ..middle()
     }
@@ -122,6 +125,14 @@ pub(super) fn reaction(action: ReactionAction, emoji: Option<&str>) -> Envelope 
     let emoji = emoji.map(Redacted::from);
     let reaction = Reaction { emoji, action, unknown: Unknown::new() };
     Envelope { reaction: Some(reaction), ..envelope(Kind::Reaction, Vec::new()) }
+}
+
+/// Alice has another number.
+pub(super) fn number_change() -> Envelope {
+    let (previous, current) = (Some("15550001111".into()), Some("15550003333".into()));
+    let change = SystemChange::Number;
+    let system = SystemEvent { change, previous, current, unknown: Unknown::new() };
+    Envelope { system: Some(system), ..envelope(Kind::System, Vec::new()) }
 }
 
 pub(super) fn status(state: StatusState) -> Envelope {
@@ -156,6 +167,7 @@ pub(super) struct Case {
     pub(super) named: bool,
     pub(super) about: Reference,
     pub(super) origin: OriginTraits,
+    pub(super) earlier_reaction: Option<ReactionForm>,
     pub(super) mark_forwarded: bool,
 }
 
@@ -167,6 +179,7 @@ pub(super) fn case(envelope: Envelope, target: Capabilities) -> Case {
         named: false,
         about: Reference::None,
         origin: OriginTraits::from(&rich()),
+        earlier_reaction: None,
         mark_forwarded: false,
     }
 }
@@ -196,6 +209,11 @@ impl Case {
         Self { about, ..self }
     }
 
+    /// How the person's reaction until now had arrived.
+    pub(super) fn after(self, earlier: ReactionForm) -> Self {
+        Self { earlier_reaction: Some(earlier), ..self }
+    }
+
     /// From a platform that shows marks as they stand and has public media.
     pub(super) fn of_plain_origin(self) -> Self {
         Self { origin: OriginTraits::from(&middle()), ..self }
@@ -216,6 +234,7 @@ impl Case {
             origin: self.origin,
             reply: &self.about,
             target: &self.about,
+            earlier_reaction: self.earlier_reaction,
             mark_forwarded: self.mark_forwarded,
         })
     }
@@ -242,9 +261,8 @@ pub(super) fn texts<'a>(plan: &'a Plan, target: &Capabilities) -> Vec<(&'a str, 
             }
             Action::Location(_) | Action::Contacts(_) | Action::Reaction { .. } => {}
             Action::MarkRead { .. } | Action::Typing { .. } => {}
-            Action::PlatformSticker(_)
-            | Action::Heart
-            | Action::SharePost(_)
+            Action::PlatformSticker(_) | Action::Heart => {}
+            Action::SharePost(_)
             | Action::Interactive(_)
             | Action::Template(_)
             | Action::Upload(_)
@@ -255,7 +273,7 @@ pub(super) fn texts<'a>(plan: &'a Plan, target: &Capabilities) -> Vec<(&'a str, 
     texts
 }
 
-fn shown(plan: &Plan) -> String {
+pub(super) fn shown(plan: &Plan) -> String {
     let mut out = plan.form.as_str().to_owned();
     for loss in &plan.losses {
         write!(out, " {}", loss.as_str()).unwrap();
@@ -302,9 +320,9 @@ fn shown_outgoing(outgoing: &Outgoing) -> String {
         Action::Location(_) => "location".to_owned(),
         Action::Contacts(cards) => format!("{} contacts", cards.len()),
         Action::Typing { on, .. } => format!("typing {on}"),
-        Action::PlatformSticker(_)
-        | Action::Heart
-        | Action::SharePost(_)
+        Action::PlatformSticker(id) => format!("sticker {id}"),
+        Action::Heart => "heart".to_owned(),
+        Action::SharePost(_)
         | Action::Interactive(_)
         | Action::Template(_)
         | Action::Upload(_)

@@ -2,13 +2,17 @@
 
 use super::desk::{
     BYTES_1000, CHARACTERS_2000, CHARACTERS_4096, Case, case, envelope, known, medium, message,
-    middle, narrow, native, reaction, rich, status, text, texts,
+    middle, narrow, native, number_change, reaction, rich, shown, status, text, texts,
 };
 use crate::fit::split::split;
-use crate::{Action, Capabilities, Form, Plan, Reference, TextLimit, TextUnit};
+use crate::fit::visible::is_visible;
+use crate::{
+    Action, Capabilities, Form, MediaAccess, MediaSource, OriginTraits, OutMedia, Outgoing, Plan,
+    ReactionForm, Reference, TextLimit, TextUnit,
+};
 use interline_envelope::{
     Choice, ChoiceOf, ContactCard, Envelope, Kind, Location, Media, MediaKind, Order, Part,
-    ReactionAction, Redacted, ReplyTo, Share, ShareOf, StatusState, Unknown,
+    ReactionAction, Redacted, ReplyTo, Share, ShareOf, StatusState, StoryRef, Unknown,
 };
 use proptest::prelude::*;
 use unicode_segmentation::UnicodeSegmentation;
@@ -19,6 +23,12 @@ fn words() -> impl Strategy<Value = String> {
         "([a-zäé]{1,12}[ .!?\n]{1,3}){0,200}",
         "(👨‍👩‍👧‍👦|🇩🇪|❤️|e\u{301}|。|漢|[a-z]{1,9}| |\n\n){0,300}",
         "[a-z]{900,1200}",
+        // Families, flags, skin tones, key caps, a flag of tags; long enough to be cut anywhere.
+        "(👨‍👩‍👧‍👦|🏴󠁧󠁢󠁳󠁣󠁴󠁿|👍🏽|1️⃣|🇦🇹|🏳️‍🌈| ){0,400}",
+        // What shows nothing, turns the direction, combines, or ends a line in several ways.
+        "([ \t]|\r\n|\r|\n|\u{2028}|\u{200B}|\u{200D}|\u{FE0F}|\u{202E}|\u{2066}|\u{301}|\u{AD}|a|שלום|مرحبا){0,60}",
+        "([*_~`>-]|```| |\n|[a-c]|https://a\\.b/_c_){0,60}",
+        "[a-z]{990,1010}([*_~`]|[a-c]){0,20}[a-z]{0,2000}",
     ]
 }
 
@@ -83,20 +93,42 @@ fn part() -> impl Strategy<Value = Part> {
     ]
 }
 
+/// Everything that asks for something to be shown.
 fn event() -> impl Strategy<Value = Envelope> {
     let parts = || proptest::collection::vec(part(), 0..5);
-    let reply_to = || {
-        any::<bool>()
-            .prop_map(|is_reply| is_reply.then(|| ReplyTo::Message { native_id: "old".into() }))
-    };
-    let emoji = proptest::sample::select(&["❤️", "👍", "🏳️‍🌈"][..]);
+    let reply_to = prop_oneof![
+        Just(None),
+        Just(Some(ReplyTo::Message { native_id: "old".into() })),
+        words().prop_map(|url| {
+            let story = StoryRef { id: "9".into(), url: Some(url.into()) };
+            Some(ReplyTo::Story { story })
+        }),
+    ];
+    let emoji = || proptest::sample::select(&["❤️", "❤", "👍", "🏳️‍🌈"][..]);
     prop_oneof![
-        4 => (parts(), reply_to()).prop_map(|(parts, reply_to)| Envelope { reply_to, ..message(parts) }),
+        4 => (parts(), reply_to, any::<bool>()).prop_map(|(parts, reply_to, forwarded)| {
+            Envelope { reply_to, forwarded, ..message(parts) }
+        }),
         1 => parts().prop_map(|parts| envelope(Kind::Edit, parts)),
         1 => parts().prop_map(|parts| envelope(Kind::Unsupported, parts)),
         1 => Just(envelope(Kind::Delete, Vec::new())),
-        1 => emoji.prop_map(|emoji| reaction(ReactionAction::Add, Some(emoji))),
-        1 => Just(reaction(ReactionAction::Remove, None)),
+        1 => emoji().prop_map(|emoji| reaction(ReactionAction::Add, Some(emoji))),
+        1 => proptest::option::of(emoji()).prop_map(|emoji| reaction(ReactionAction::Remove, emoji)),
+        1 => Just(number_change()),
+    ]
+}
+
+/// What no person is shown as a message.
+fn quiet_event() -> impl Strategy<Value = Envelope> {
+    prop_oneof![
+        proptest::sample::select(
+            &[Kind::Referral, Kind::System, Kind::Handover, Kind::Account, Kind::Typing][..]
+        )
+        .prop_map(|kind| envelope(kind, Vec::new())),
+        proptest::sample::select(
+            &[StatusState::Sent, StatusState::Delivered, StatusState::Read, StatusState::Failed][..]
+        )
+        .prop_map(status),
     ]
 }
 
@@ -115,13 +147,57 @@ fn target() -> impl Strategy<Value = Capabilities> {
     prop_oneof![Just(rich()), Just(middle()), Just(narrow())]
 }
 
-fn any_case() -> impl Strategy<Value = Case> {
-    (event(), target(), reference(), any::<bool>(), any::<bool>()).prop_map(
-        |(envelope, target, about, named, is_plain)| {
-            let case = Case { named, ..case(envelope, target).about(about) };
+fn case_of(event: impl Strategy<Value = Envelope>) -> impl Strategy<Value = Case> {
+    let earlier = proptest::option::of(proptest::sample::select(
+        &[ReactionForm::Native, ReactionForm::Text][..],
+    ));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (event, target(), reference(), earlier, flags).prop_map(
+        |(envelope, target, about, earlier_reaction, (named, is_plain, mark_forwarded))| {
+            let case = case(envelope, target).about(about);
+            let case = Case { named, earlier_reaction, mark_forwarded, ..case };
             if is_plain { case.of_plain_origin() } else { case }
         },
     )
+}
+
+fn any_case() -> impl Strategy<Value = Case> {
+    case_of(event())
+}
+
+/// What a person on the target would have to send for it to look the same: the message of one request.
+fn sent_again(action: &Action) -> Option<Envelope> {
+    Some(match action {
+        Action::Text { text, .. } => self::text(text.expose()),
+        Action::Media(media) => message(media.iter().map(again).collect()),
+        Action::Location(place) => message(vec![Part::Location(place.clone())]),
+        Action::Contacts(contacts) => {
+            let (contacts, unknown) = (contacts.clone(), Unknown::new());
+            message(vec![Part::Contacts { contacts, unknown }])
+        }
+        Action::Heart
+        | Action::PlatformSticker(_)
+        | Action::Reaction { .. }
+        | Action::MarkRead { .. }
+        | Action::Typing { .. }
+        | Action::SharePost(_)
+        | Action::Interactive(_)
+        | Action::Template(_)
+        | Action::Upload(_)
+        | Action::LocateMedia(_)
+        | Action::ThreadControl(_) => return None,
+    })
+}
+
+fn again(out: &OutMedia) -> Part {
+    let MediaSource::Origin(origin) = &out.source else { panic!("behind a token") };
+    Part::Media(Media { media: out.media, caption: out.caption.clone(), ..*origin.clone() })
+}
+
+/// What can be seen of a text, without the marks that `fit` takes away or guards.
+fn bare(text: &str) -> String {
+    let seen = |c: &char| is_visible(c.encode_utf8(&mut [0; 4])) && !"*_~`".contains(*c);
+    text.chars().filter(seen).collect()
 }
 
 fn without_space(text: &str) -> String {
@@ -141,18 +217,42 @@ proptest! {
     }
 
     #[test]
-    fn every_text_is_within_the_targets_limit_and_says_something(case in any_case()) {
+    fn g4_what_is_shown_to_nobody_says_which_loss_that_is(case in case_of(quiet_event())) {
         let plan = case.plan();
-        for (text, limit) in texts(&plan, &case.target) {
-            prop_assert!(limit.allows(text));
-            prop_assert!(!text.trim().is_empty());
+        prop_assert_eq!(plan.outgoings.is_empty(), plan.form == Form::Nothing);
+        prop_assert_eq!(plan.losses.is_empty(), plan.form == Form::Native);
+    }
+
+    #[test]
+    fn every_medium_is_of_a_kind_a_type_and_a_size_that_the_target_takes(case in any_case()) {
+        for outgoing in &case.plan().outgoings {
+            let Action::Media(media) = &outgoing.action else { continue };
+            for one in media {
+                let rule = case.target.media_rule(one.media).expect("the kind is taken");
+                prop_assert!(media.len() <= usize::from(rule.per_message_max));
+                if let MediaSource::Origin(origin) = &one.source {
+                    prop_assert!(origin.bytes.is_none_or(|bytes| bytes <= rule.bytes_max));
+                    prop_assert!(origin.mime.as_ref().is_none_or(|mime| rule.takes(mime)));
+                }
+            }
         }
     }
 
     #[test]
-    fn only_the_first_request_quotes(case in any_case()) {
+    fn every_text_is_within_the_targets_limit_and_says_something(case in any_case()) {
         let plan = case.plan();
-        prop_assert!(plan.outgoings.iter().skip(1).all(|outgoing| outgoing.reply_to.is_none()));
+        for (text, limit) in texts(&plan, &case.target) {
+            prop_assert!(limit.allows(text));
+            prop_assert!(is_visible(text));
+        }
+    }
+
+    #[test]
+    fn only_the_first_message_quotes(case in any_case()) {
+        let plan = case.plan();
+        let is_message = |action: &Action| !matches!(action, Action::Reaction { .. });
+        let messages = plan.outgoings.iter().filter(|outgoing| is_message(&outgoing.action));
+        prop_assert!(messages.skip(1).all(|outgoing| outgoing.reply_to.is_none()));
     }
 
     #[test]
@@ -192,8 +292,36 @@ proptest! {
     }
 
     #[test]
+    fn fitting_what_came_out_changes_nothing(case in any_case()) {
+        let plan = case.plan();
+        let media_access = MediaAccess::AccountToken;
+        let origin = OriginTraits { media_access, ..OriginTraits::from(&case.target) };
+        for outgoing in plan.outgoings.iter().filter(|_| case.origin.media_access == media_access) {
+            let Some(envelope) = sent_again(&outgoing.action) else { continue };
+            let again = Case { origin, ..self::case(envelope, case.target.clone()) }.plan();
+            let mut expected = Plan { losses: Vec::new(), form: Form::Native, ..plan.clone() };
+            expected.outgoings = vec![Outgoing { reply_to: None, ..outgoing.clone() }];
+            prop_assert_eq!(shown(&again), shown(&expected));
+        }
+    }
+
+    #[test]
+    fn every_word_of_a_message_arrives(words in words(), target in target(), named in any::<bool>()) {
+        prop_assume!(is_visible(&words));
+        for is_plain in [true, false] {
+            let case = Case { named, ..case(text(&words), target.clone()) };
+            let case = if is_plain { case.of_plain_origin() } else { case };
+            let plan = case.plan();
+            let told: String = texts(&plan, &case.target).iter().map(|(text, _)| *text).collect();
+            let told = bare(&told);
+            let told = if named { told.strip_prefix("Alice:").map(str::to_owned) } else { Some(told) };
+            prop_assert_eq!(told, Some(bare(&words)));
+        }
+    }
+
+    #[test]
     fn a_fitted_text_fits_as_it_is(words in words(), target in target()) {
-        prop_assume!(!words.trim().is_empty());
+        prop_assume!(is_visible(&words));
         for (piece, _) in texts(&case(text(&words), target.clone()).of_plain_origin().plan(), &target) {
             let again = case(text(piece), target.clone()).of_plain_origin().plan();
             prop_assert_eq!(again.outgoings.len(), 1);

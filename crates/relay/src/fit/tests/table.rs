@@ -1,9 +1,10 @@
 //! Words, quotes, and what is about other messages.
 
 use super::desk::{
-    case, envelope, known, message, middle, narrow, native, reaction, reply, rich, status, text,
+    case, envelope, known, message, middle, narrow, native, number_change, reaction, reply, rich,
+    status, text,
 };
-use crate::{Capabilities, ReactionRule, Reference, TextLimit, TextUnit};
+use crate::{Capabilities, ReactionForm, ReactionRule, Reference, TextLimit, TextUnit};
 use expect_test::expect;
 use interline_envelope::{
     Choice, ChoiceOf, ContactCard, Envelope, Kind, Location, Order, OrderItem, Part,
@@ -151,7 +152,11 @@ fn a_reaction_that_the_target_can_set_is_set() {
         native
         reaction ❤️ on m1
     "#]]);
-    case(reaction(Remove, None), narrow()).about(native(None)).check(expect![[r#"
+    case(reaction(Remove, Some("❤")), narrow()).about(native(None)).check(expect![[r#"
+        native
+        reaction nothing on m1
+    "#]]);
+    case(reaction(Remove, None), middle()).about(native(None)).check(expect![[r#"
         native
         reaction nothing on m1
     "#]]);
@@ -192,6 +197,55 @@ fn a_reaction_that_the_target_cannot_set_is_said() {
         fallback reaction-as-text
         text "removed their reaction to \"Hi\""
     "#]]);
+}
+
+#[test]
+fn a_removal_undoes_what_was_set_and_says_what_was_said() {
+    let removal = || case(reaction(Remove, None), narrow()).about(native(Some("Hi")));
+    removal().after(ReactionForm::Native).check(expect![[r#"
+        native
+        reaction nothing on m1
+    "#]]);
+    removal().after(ReactionForm::Text).check(expect![[r#"
+        fallback reaction-as-text
+        text "removed their reaction to \"Hi\""
+    "#]]);
+    // Nobody knows what is removed, and this target could not have set everything.
+    removal().check(expect![[r#"
+        fallback reaction-as-text
+        text "removed their reaction to \"Hi\""
+    "#]]);
+    let told = case(reaction(Remove, None), rich()).about(native(Some("Hi")));
+    told.after(ReactionForm::Text).check(expect![[r#"
+        fallback reaction-as-text
+        text "removed their reaction to \"Hi\""
+    "#]]);
+}
+
+#[test]
+fn a_reaction_that_can_only_be_told_takes_away_the_one_that_was_set() {
+    let thumb = || case(reaction(Add, Some("👍")), narrow()).about(native(Some("Hi")));
+    thumb().after(ReactionForm::Native).check(expect![[r#"
+        fallback reaction-as-text
+        reaction nothing on m1
+        text "reacted 👍 to \"Hi\""
+    "#]]);
+    thumb().after(ReactionForm::Text).check(expect![[r#"
+        fallback reaction-as-text
+        text "reacted 👍 to \"Hi\""
+    "#]]);
+}
+
+#[test]
+fn a_new_number_is_told_without_saying_which() {
+    for named in [false, true] {
+        let case = case(number_change(), middle());
+        let case = if named { case.named() } else { case };
+        case.check(expect![[r#"
+            fallback number-change-as-text
+            text "ℹ\u{fe0f} Alice has a new number"
+        "#]]);
+    }
 }
 
 #[test]
@@ -343,6 +397,12 @@ fn contact_cards_are_shown_or_become_lines() {
         native
         text "Alice sent contacts"
         2 contacts
+    "#]]);
+    let nameless = vec![card("", &["+1 555 000 2222"], &[])];
+    let nameless = message(vec![Part::Contacts { contacts: nameless, unknown: Unknown::new() }]);
+    case(nameless, rich()).check(expect![[r#"
+        fallback contacts-as-text
+        text "👤 (no name): +1 555 000 2222"
     "#]]);
     case(both, middle()).check(expect![[r#"
         fallback contacts-as-text
@@ -499,6 +559,10 @@ fn what_nobody_can_read_leaves_a_line() {
 #[test]
 fn an_empty_message_leaves_a_line() {
     case(message(Vec::new()), middle()).check(expect![[r#"
+        placeholder empty
+        text "[Alice sent an empty message]"
+    "#]]);
+    case(text("\u{200B}\u{FEFF}\u{202E}"), middle()).check(expect![[r#"
         placeholder empty
         text "[Alice sent an empty message]"
     "#]]);

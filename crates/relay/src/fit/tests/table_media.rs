@@ -264,7 +264,7 @@ fn a_sticker_that_says_the_same_as_an_emoji_becomes_it() {
         fallback sticker-as-text
         text "❤\u{fe0f}"
     "#]]);
-    case(one(heart.clone()), narrow()).of_plain_origin().named().check(expect![[r#"
+    case(one(heart.clone()), middle()).of_plain_origin().named().check(expect![[r#"
         fallback sticker-as-text
         text "Alice: ❤\u{fe0f}"
     "#]]);
@@ -293,4 +293,29 @@ fn media_that_turn_out_to_be_out_of_reach_leave_a_line_within_the_limit() {
         assert!(text.expose().starts_with(begins), "{}", text.expose());
         assert!(case.target.text.allows(text.expose()));
     }
+}
+
+#[test]
+fn a_sticker_that_the_target_has_itself_is_sent_as_one() {
+    let sticker = |id: Option<&str>, emoji: &str| {
+        let mut sticker = Media { id: id.map(Into::into), ..Media::new(MediaKind::Sticker) };
+        sticker.unknown.insert("emoji".to_owned(), emoji.into());
+        one(sticker)
+    };
+    case(sticker(Some("369239263222822"), "👍"), middle()).of_plain_origin().named().check(
+        expect![[r#"
+        native
+        text "Alice sent a sticker"
+        sticker 369239263222822
+    "#]],
+    );
+    case(sticker(None, "❤️"), narrow()).check(expect![[r#"
+        native
+        heart
+    "#]]);
+    // Another platform's id means nothing there.
+    case(sticker(Some("369239263222822"), "👍"), middle()).check(expect![[r#"
+        fallback sticker-as-text
+        text "👍"
+    "#]]);
 }
