@@ -14,9 +14,10 @@ const LINES_MAX: usize = 600;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Rooms without clock and I/O: the same input gives the same output.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "crates/envelope",
     "crates/relay",
+    "crates/notice",
     "crates/bridge-api",
     "crates/graph",
     "bridges/whatsapp",
@@ -41,8 +42,9 @@ const IMPURE_CRATES: [&str; 8] =
     ["tokio", "tokio-util", "reqwest", "axum", "rusqlite", "lapin", "tracing-subscriber", "rustix"];
 
 /// Who may import whom: a package, what of the house it may build on, and what besides its tests may use.
-const IMPORTS: [(&str, &[&str], &[&str]); 13] = [
+const IMPORTS: [(&str, &[&str], &[&str]); 14] = [
     ("interline-envelope", &[], &[]),
+    ("interline-notice", &[], &[]),
     ("interline-relay", &["interline-envelope"], &[]),
     ("interline-bridge-api", &["interline-envelope", "interline-relay"], &[]),
     ("interline-graph", &["interline-envelope", "interline-relay", "interline-bridge-api"], &[]),
@@ -55,8 +57,18 @@ const IMPORTS: [(&str, &[&str], &[&str]); 13] = [
     ("interline-rabbit-node", &[], &[]),
     // The simulated platforms share no code with the bridges: else a mistake would agree with itself.
     ("interline-sandbox", &[], &[]),
-    // The chore that writes the contract asks the daemon for it.
-    ("xtask", &["interline", "interline-envelope", "interline-rabbit-node"], &[]),
+    // The chores that write the contract and the fidelity ask the daemon for them.
+    (
+        "xtask",
+        &[
+            "interline",
+            "interline-bridge-api",
+            "interline-envelope",
+            "interline-rabbit-node",
+            "interline-relay",
+        ],
+        &[],
+    ),
 ];
 const BRIDGE_IMPORTS: &[&str] =
     &["interline-envelope", "interline-relay", "interline-bridge-api", "interline-graph"];

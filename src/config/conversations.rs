@@ -7,8 +7,10 @@ use super::reader::{Found, TableReader};
 use super::secret::SecretRef;
 use super::settings::Account;
 use interline_envelope::{AccountRef, Address, Redacted};
+use interline_notice::Language;
 use interline_relay::{Attribution, Conversation, Participant};
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use toml::de::DeValue;
 
 /// The longest name of a conversation or participant, in characters.
@@ -119,7 +121,7 @@ fn participant<'d>(
 ) -> Option<Participant> {
     if let Some(text) = found.value.as_str() {
         let address = address(table, &Found { value: text, key: found.key, at: found.at })?;
-        return Some(Participant { address, name: None, scoped_id: None });
+        return Some(Participant { address, name: None, scoped_id: None, language: None });
     }
     let inner = table.typed(found, SHAPE, |value| value.as_table())?;
     table.inner(Some(inner.value), inner.key, inner.at, |table| {
@@ -150,8 +152,23 @@ fn participant<'d>(
             }
             Redacted::from(found.value)
         });
-        Some(Participant { address: address?, name, scoped_id })
+        let language = language(table);
+        Some(Participant { address: address?, name, scoped_id, language })
     })
+}
+
+/// The language of what the person is told.
+fn language(table: &mut TableReader<'_, '_>) -> Option<Arc<str>> {
+    let found = table.text("language")?;
+    if Language::of_tag(found.value).is_none() {
+        let known = Language::ALL.map(Language::as_str);
+        let message = format!(
+            "there are no notices in this language; the languages are: {}. Without one it is en",
+            known.join(", ")
+        );
+        table.report.mistake(&found.key, found.at, message);
+    }
+    Some(found.value.into())
 }
 
 fn address(table: &mut TableReader<'_, '_>, found: &Found<&str>) -> Option<Address> {

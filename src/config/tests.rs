@@ -73,7 +73,7 @@ verify_token = {{ env = "TOKEN" }}
 [[conversation]]
 name = "c"
 attribution = "always"
-participants = ["whatsapp/1/+15550001111", {{ address = "instagram/2/42", name = "Bob", scoped_id = "US.1" }}]
+participants = ["whatsapp/1/+15550001111", {{ address = "instagram/2/42", name = "Bob", scoped_id = "US.1", language = "de-AT" }}]
 "#,
         key = "0f".repeat(32)
     );
@@ -101,6 +101,23 @@ participants = ["whatsapp/1/+15550001111", {{ address = "instagram/2/42", name =
     assert_eq!(conversation.attribution, Attribution::Always);
     assert_eq!(conversation.participants[0].address.user.as_exposed_str(), "15550001111");
     assert_eq!(conversation.participants[1].name, Some("Bob".into()));
+    assert_eq!(conversation.participants[1].language.as_deref(), Some("de-AT"));
+}
+
+#[test]
+fn a_language_that_nobody_is_told_anything_in_is_a_mistake() {
+    let text = format!(
+        r#"{ACCOUNT}
+[[conversation]]
+name = "c"
+participants = ["whatsapp/1/1", {{ address = "whatsapp/1/2", language = "tlh" }}]
+"#
+    );
+    check_mistakes(
+        &text,
+        &expect![[r#"
+            c.toml:11:72: conversation[0].participants[1].language: there are no notices in this language; the languages are: en, de, es. Without one it is en"#]],
+    );
 }
 
 #[test]

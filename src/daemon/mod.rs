@@ -9,7 +9,7 @@ mod supervisor;
 
 use crate::admin::StatusSocket;
 use crate::config::{Config, Servers};
-use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http};
+use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http, Notices};
 use crate::live::{Live, LiveHandle};
 use crate::media::Carrier;
 use crate::metrics::Metrics;
@@ -148,6 +148,7 @@ impl Daemon {
         let stop = CancellationToken::new();
         let (send_reload, reloads) = mpsc::channel(1);
         let (wire, answers, arrivals) = (Wire::new(&root), Answers::default(), Arrivals::default());
+        let ids = IdKey::new(&root);
         let context = DeliverContext {
             live: live.clone(),
             store: store.clone(),
@@ -155,6 +156,8 @@ impl Daemon {
             http: http.clone(),
             answers: answers.clone(),
             arrivals: arrivals.clone(),
+            ids: ids.clone(),
+            notices: Notices::default(),
             metrics: metrics.clone(),
             publisher: publisher.subscribe(),
             media: Carrier::new(http),
@@ -162,7 +165,6 @@ impl Daemon {
         };
         let overview = Overview::new(store.clone(), metrics.clone(), stop.clone());
         let handle = Handle { stop: stop.clone(), reloads: send_reload };
-        let ids = IdKey::new(&root);
         let daemon = Self {
             live,
             store,

@@ -11,6 +11,7 @@ use super::gate::{Gate, Pass, PauseReason};
 use super::http::{Http, TransportError};
 use super::job::{Job, Source, Ticket};
 use super::lane::{self, Lane};
+use super::notices::Notices;
 use super::observe::Seen;
 use super::recent::Recent;
 use crate::clock::now_ms;
@@ -24,7 +25,7 @@ use interline_bridge_api::{Failure, Outcome, Request};
 use interline_broker::{
     Acker, Consumer, Delivery, HeaderValue, Link, LinkError, LostReason, Publisher, topology,
 };
-use interline_envelope::{AccountRef, Address, Dispatch, DispatchId, LaneId, Redacted};
+use interline_envelope::{AccountRef, Address, Dispatch, DispatchId, IdKey, LaneId, Redacted};
 use interline_relay::LanePolicy;
 use interline_store::{DispatchState, HeldStage, Store, StoreError};
 use std::collections::HashMap;
@@ -58,6 +59,10 @@ pub struct DeliverContext {
     pub answers: Answers,
     /// News of what reached people's devices.
     pub arrivals: Arrivals,
+    /// K_id, to know the dispatch of an envelope that a dependent is about.
+    pub ids: IdKey,
+    /// Who was told what.
+    pub notices: Notices,
     /// The daemon's numbers.
     pub metrics: Metrics,
     /// The current connection's publisher, for dead letters and egress.
@@ -451,6 +456,10 @@ impl Delivering {
 
     pub(super) fn store(&self) -> &dyn Store {
         self.context.store.as_ref()
+    }
+
+    pub(super) const fn ids(&self) -> &IdKey {
+        &self.context.ids
     }
 
     pub(super) const fn wire(&self) -> &Wire {

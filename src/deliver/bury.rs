@@ -20,7 +20,7 @@ pub(super) enum BuryError {
 }
 
 impl Delivering {
-    /// Publishes a dead letter, waits for the confirm, records the dispatch as dead.
+    /// Publishes a dead letter, tells its sender, waits for the confirms, records the dispatch as dead.
     pub(super) async fn bury(
         &self,
         job: &Job,
@@ -42,6 +42,7 @@ impl Delivering {
             job.replayed,
         )
         .await?;
+        self.tell_of_dead(dispatch, reason).await?;
         self.store()
             .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Dead)
             .await?;

@@ -66,6 +66,10 @@ pub(super) async fn plan(
 ) -> Result<Vec<Request>, PlanError> {
     let Some(account) = on.account_now(live) else { return Err(PlanError::NoAccount) };
     let reply = match &dispatch.envelope.reply_to {
+        // A notice to the sender: it answers in the chat that the message was written in.
+        Some(ReplyTo::Message { native_id }) if dispatch.to == dispatch.origin.account => {
+            Reference::Native { ids: vec![native_id.clone()], excerpt: None }
+        }
         Some(ReplyTo::Message { native_id }) => reference(on, dispatch, native_id).await?,
         Some(ReplyTo::Story { .. }) | None => Reference::None,
     };

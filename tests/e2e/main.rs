@@ -13,6 +13,7 @@ mod crashes;
 mod egress;
 mod harness;
 mod ingest;
+mod notices;
 mod operators;
 mod pairs;
 mod platforms;

@@ -30,6 +30,8 @@ pub struct Participant {
     pub name: Option<Redacted<String>>,
     /// Their business-scoped user id (BSUID), if it is known beforehand.
     pub scoped_id: Option<Redacted<String>>,
+    /// The language that they are told things in, as a tag (`de`), if it is known.
+    pub language: Option<Arc<str>>,
 }
 
 /// People who hear each other.
@@ -268,7 +270,8 @@ mod tests {
 
     fn participant(address: &str, scoped_id: Option<&str>) -> Participant {
         let address = Address::parse(address).unwrap();
-        Participant { address, name: None, scoped_id: scoped_id.map(Redacted::from) }
+        let scoped_id = scoped_id.map(Redacted::from);
+        Participant { address, name: None, scoped_id, language: None }
     }
 
     fn conversation(name: &str, addresses: &[&str]) -> Conversation {

@@ -205,6 +205,7 @@ mod tests {
             address: Address::parse(&format!("instagram/1/{n}")).unwrap(),
             name: name.map(Redacted::from),
             scoped_id: None,
+            language: None,
         });
         let participants = participants.collect();
         Conversation { name: "c".into(), participants, attribution: Attribution::Auto }

@@ -1,0 +1,187 @@
+//! Tells people that something they sent did not arrive, or not yet.
+//!
+//! A notice is a dispatch of its own, to its sender's own account: it goes through the queue, the lane, the checks and
+//! the records that every dispatch goes through. Its id follows from what it is about and why, so that what is told
+//! twice arrives once. *Invariant:* there is no notice about a notice. *Invariant:* the broker has confirmed it before
+//! what caused it is finished.
+
+use super::account::Delivering;
+use super::bury::BuryError;
+use crate::dead::Reason;
+use crate::live::Live;
+use crate::relay::dispatch_message;
+use interline_broker::PublishError;
+use interline_envelope::{
+    Author, Dispatch, Envelope, IdInput, IdKey, Kind, LaneId, NativeKey, Origin, Part, ReplyTo,
+    Unknown,
+};
+use interline_notice::{Cause, Language, Limiter, notice};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
+use tracing::debug;
+
+/// Who is shown as the author.
+const AUTHOR: &str = "Interline";
+/// Where a notice's envelope says that it is one, and why.
+const MARK: &str = "notice";
+/// How many notices an hour all people together can get.
+const AN_HOUR_MAX: usize = 10_000;
+
+/// What was told, all accounts together.
+#[derive(Clone, Debug)]
+pub struct Notices {
+    told: Arc<Mutex<Limiter<LaneId>>>,
+    since: Instant,
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        Self { told: Arc::new(Mutex::new(Limiter::new(AN_HOUR_MAX))), since: Instant::now() }
+    }
+}
+
+impl Notices {
+    fn told(&self) -> std::sync::MutexGuard<'_, Limiter<LaneId>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a dead letter's sender is told something; nothing where there is nobody to tell, or nothing that was said.
+const fn cause_of(reason: Reason) -> Option<Cause> {
+    match reason {
+        Reason::Expired => Some(Cause::Expired),
+        Reason::Recipient | Reason::Window | Reason::Handover => Some(Cause::Unreachable),
+        Reason::FailedLater => Some(Cause::FailedLater),
+        Reason::Uncertain => Some(Cause::Uncertain),
+        Reason::NotBridged => Some(Cause::NotBridged),
+        Reason::CodecPanicked
+        | Reason::TooLarge
+        | Reason::Unreadable
+        | Reason::Unrenderable
+        | Reason::Refused
+        | Reason::Config
+        | Reason::Permanent
+        | Reason::Poison => Some(Cause::Refused),
+        // Who is no member is told nothing; the rest names nobody.
+        Reason::NotAMember
+        | Reason::NoConversation
+        | Reason::Malformed
+        | Reason::UnreadableItem
+        | Reason::WrongSecret => None,
+    }
+}
+
+/// The same for what became of a message afterwards, where that says more.
+const fn cause_for(kind: Kind, cause: Cause) -> Option<Cause> {
+    match kind {
+        Kind::Message | Kind::Reaction | Kind::Unsupported => Some(cause),
+        Kind::Edit => Some(Cause::EditNotPossible),
+        Kind::Delete => Some(Cause::UnsendNotPossible),
+        // Nobody waits for these.
+        Kind::Status
+        | Kind::Typing
+        | Kind::Referral
+        | Kind::System
+        | Kind::Handover
+        | Kind::Account => None,
+    }
+}
+
+impl Delivering {
+    /// Tells the sender of a dead letter, if there is something to tell, and waits for the broker's confirm.
+    pub(super) async fn tell_of_dead(
+        &self,
+        dispatch: &Dispatch,
+        reason: Reason,
+    ) -> Result<(), BuryError> {
+        let Some(cause) = cause_of(reason) else { return Ok(()) };
+        self.tell(dispatch, cause).await
+    }
+
+    /// Tells the sender of a dispatch why it does not arrive, once an hour for each cause and conversation.
+    pub(super) async fn tell(&self, about: &Dispatch, cause: Cause) -> Result<(), BuryError> {
+        let Some(cause) = cause_for(about.envelope.kind, cause) else { return Ok(()) };
+        let live = self.live();
+        let Some(dispatch) = notice_of(&live, self.ids(), about, cause) else { return Ok(()) };
+        let notices = &self.context.notices;
+        if !notices.told().allows(cause, dispatch.lane, notices.since.elapsed()) {
+            return Ok(());
+        }
+        let told = self.publish_notice(&live, &dispatch).await;
+        if told.is_err() {
+            notices.told().take_back(cause, dispatch.lane);
+        } else {
+            debug!(dispatch_id = %about.id, cause = cause.as_str(), "its sender is told");
+        }
+        told
+    }
+
+    async fn publish_notice(&self, live: &Live, dispatch: &Dispatch) -> Result<(), BuryError> {
+        let publisher = self.context.publisher.borrow().clone().ok_or(BuryError::NoBroker)?;
+        let Ok(sealed) = self.context.wire.seal(dispatch) else { return Ok(()) };
+        let prefix = &live.config.broker.prefix;
+        let message = dispatch_message(prefix, &dispatch.to.account, dispatch.id, sealed, None);
+        match publisher.publish(message).await {
+            // The sender's account delivers nothing any more: nobody can be told, and what died must not wait for it.
+            Err(PublishError::Unroutable { .. }) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+}
+
+/// The notice about a dispatch; nothing for one that is a notice itself, or whose sender cannot be told.
+fn notice_of(live: &Live, ids: &IdKey, about: &Dispatch, cause: Cause) -> Option<Dispatch> {
+    let to = &about.origin.account;
+    live.account(&to.account)?;
+    let seat = live.directory.seat_of(to)?;
+    if about.envelope.extra.contains_key(MARK) || *seat.conversation.name != about.conversation {
+        return None;
+    }
+    let own = seat.own()?;
+    let language = own.language.as_deref().and_then(Language::of_tag).unwrap_or_default();
+    // Where there is one other only, everybody knows who is meant.
+    let others = seat.others().filter(|_| seat.conversation.participants.len() > 2);
+    let recipient = others.into_iter().find(|other| other.address == about.to);
+    let recipient = recipient.and_then(|other| other.name.as_ref());
+    let text = notice(cause, language, recipient.map(|name| name.as_exposed_str()));
+    let envelope = envelope(ids, about, cause, text);
+    Some(Dispatch {
+        v: 1,
+        id: ids.dispatch_id(envelope.id, to),
+        lane: ids.lane_id(&about.conversation, to),
+        prev: None,
+        conversation: about.conversation.clone(),
+        to: to.clone(),
+        author: Author { alias: AUTHOR.into(), named: true, unknown: Unknown::new() },
+        origin: Origin { native_id: None, ..about.origin.clone() },
+        hop: about.hop,
+        expires: None,
+        envelope,
+        unknown: Unknown::new(),
+    })
+}
+
+/// What the sender is told, as if it had been said in their own chat: an answer to what they said.
+fn envelope(ids: &IdKey, about: &Dispatch, cause: Cause, text: String) -> Envelope {
+    let account = &about.origin.account.account;
+    let key = format!("{MARK}:{}:{}", cause.as_str(), about.envelope.id);
+    let id = ids.envelope_id(&IdInput {
+        kind: Kind::Message,
+        platform: account.platform.as_str(),
+        account: &account.account,
+        chat: about.origin.chat.as_exposed_str(),
+        actor: AUTHOR,
+        native: NativeKey::Id(&key),
+        time_ms: 0,
+        discriminator: &[],
+    });
+    let chat = about.origin.chat.as_exposed_str();
+    let platform = account.platform.clone();
+    let mut envelope =
+        Envelope::new(id, Kind::Message, platform, &*account.account, chat, about.envelope.time);
+    envelope.parts = vec![Part::text(text)];
+    envelope.extra.insert(MARK.to_owned(), cause.as_str().into());
+    let original = about.origin.native_id.clone().filter(|_| about.envelope.kind == Kind::Message);
+    envelope.reply_to = original.map(|native_id| ReplyTo::Message { native_id });
+    envelope
+}

@@ -1,0 +1,78 @@
+//! What people are told when something that they sent did not arrive.
+
+use crate::harness::{Broker, Seat, World, instagram, messenger, whatsapp};
+use crate::queues::Queues;
+use interline_sandbox::{Fault, Order};
+
+const UNREACHABLE: &str =
+    "Interline: Your message was not delivered: the other person cannot be reached at the moment.";
+
+async fn world(seats: &[&Seat]) -> (Broker, World) {
+    let broker = Broker::mock().await.unwrap();
+    let seats = seats.iter().map(|seat| (*seat).clone()).collect();
+    let world = World::new(&broker.uri(), vec![("c".to_owned(), seats)]).await;
+    (broker, world)
+}
+
+/// The person's platform says of the next messages that it cannot reach them.
+fn unreachable(world: &World, seat: &Seat, times: u64) {
+    let order = Order::next(Fault::graph(400, 551, None)).person(&seat.person).times(times);
+    world.platforms.of(seat.kind).order(order);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_sender_is_told_once_an_hour_that_messages_did_not_arrive() {
+    let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let (broker, mut world) = world(&[&alice, &bob]).await;
+    unreachable(&world, &bob, 2);
+    world.start();
+    for text in ["one", "two", "three"] {
+        world.phone(&alice).say(text).unwrap();
+    }
+    world.until_texts(&bob, &["three".to_owned()]).await;
+    Queues::connect(&broker.uri()).await.until_dead(2).await;
+    // The notice goes through Alice's lane, so that what Bob says now comes after it.
+    world.phone(&bob).say("hello").unwrap();
+    world.until_texts(&alice, &[UNREACHABLE.to_owned(), "hello".to_owned()]).await;
+    let view = world.phone(&alice).view();
+    let notice = view.iter().find(|seen| !seen.mine).unwrap();
+    assert!(notice.quotes.is_some(), "it answers the message that it is about: {notice:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_notice_that_cannot_be_delivered_makes_no_other() {
+    let (alice, bob) = (messenger(1, "Alice"), messenger(2, "Bob"));
+    let (broker, mut world) = world(&[&alice, &bob]).await;
+    unreachable(&world, &bob, 1);
+    unreachable(&world, &alice, 1);
+    world.start();
+    world.phone(&alice).say("one").unwrap();
+    Queues::connect(&broker.uri()).await.until_dead(2).await;
+    world.phone(&bob).say("hello").unwrap();
+    world.until_texts(&alice, &["hello".to_owned()]).await;
+    world.phone(&alice).say("two").unwrap();
+    world.until_texts(&bob, &["two".to_owned()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_among_several_it_is_told_in_the_senders_language_who_did_not_get_it() {
+    let (alice, bob, carla) = (whatsapp(1, "Alice"), messenger(1, "Bob"), instagram(1, "Carla"));
+    let (_broker, mut world) = world(&[&alice, &bob, &carla]).await;
+    unreachable(&world, &bob, 1);
+    world.write_config();
+    let config = std::fs::read_to_string(world.config_path()).unwrap();
+    let with = |seat: &Seat, keys: &str| {
+        let address = format!("{:?}", seat.address());
+        (address.clone(), format!("{{ address = {address}, {keys} }}"))
+    };
+    let (alices, alice_now) = with(&alice, "language = \"de\"");
+    let (bobs, bob_now) = with(&bob, "name = \"Bob\"");
+    let config = config.replace(&alices, &alice_now).replace(&bobs, &bob_now);
+    std::fs::write(world.config_path(), config).unwrap();
+    world.start_with(&["run"]);
+    world.phone(&alice).say("Hallo").unwrap();
+    let told =
+        "Interline: Bob hat deine Nachricht nicht bekommen und ist im Moment nicht erreichbar.";
+    world.until_texts(&alice, &[told.to_owned()]).await;
+    world.until_texts(&carla, &["Alice: Hallo".to_owned()]).await;
+}
