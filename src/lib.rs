@@ -12,6 +12,7 @@ pub mod contract;
 pub mod daemon;
 pub mod dead;
 pub mod deliver;
+pub mod explain;
 pub mod ingest;
 pub mod live;
 pub mod media;

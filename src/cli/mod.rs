@@ -5,6 +5,7 @@ mod bridges;
 mod check;
 mod conversations;
 mod dead;
+mod explain;
 mod normalize;
 mod render;
 mod run;
@@ -52,6 +53,7 @@ enum Command {
     Sandbox(sandbox::Args),
     Check(check::Args),
     Normalize(normalize::Args),
+    Explain(explain::Args),
     Render(render::Args),
     Topology(topology::Args),
     Conversations(conversations::Args),
@@ -107,6 +109,7 @@ pub fn run(cli: Cli) -> Outcome {
         Command::Sandbox(args) => sandbox::run(&args, verbose),
         Command::Check(args) => check::run(&config, &args),
         Command::Normalize(args) => normalize::run(&config, &args),
+        Command::Explain(args) => explain::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Topology(args) => topology::run(&config, &args),
         Command::Conversations(args) => conversations::run(&config, &args),

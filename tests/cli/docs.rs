@@ -1,5 +1,6 @@
 //! What the operators' pages say is what the program does.
 
+mod fidelity;
 mod operations;
 mod setup;
 mod topology;

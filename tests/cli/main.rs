@@ -6,6 +6,7 @@
 mod config;
 mod dead;
 mod docs;
+mod explain;
 mod help;
 mod normalize;
 mod operators;

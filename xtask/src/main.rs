@@ -2,6 +2,7 @@
 
 mod bench;
 mod clients;
+mod fidelity;
 mod needs;
 mod schema;
 mod test;
@@ -14,6 +15,7 @@ const HELP: &str = "\
 cargo xtask test              install what the tests need, then check format, lints, docs, tests and dependencies
 cargo xtask bench [MESSAGES]   time the relay stage beside RabbitMQ's shovel: two queue types, two loads
 cargo xtask schema [--check]  write docs/*.schema.json and docs/asyncapi.yaml from the types, or say what differs
+cargo xtask fidelity [--check]  write docs/fidelity.md, what arrives of what, or say what differs
 ";
 
 fn main() -> ExitCode {
@@ -25,6 +27,8 @@ fn main() -> ExitCode {
         ["bench", messages] => bench::run(root(), messages),
         ["schema"] => schema::run(root(), false),
         ["schema", "--check"] => schema::run(root(), true),
+        ["fidelity"] => fidelity::run(root(), false),
+        ["fidelity", "--check"] => fidelity::run(root(), true),
         [] | ["help" | "--help" | "-h"] => say(HELP.trim_end()).map(|()| true),
         [wrong, ..] => Err(anyhow::anyhow!(
             "there is no chore `{wrong}` with these arguments; the chores are:\n{HELP}"

@@ -60,7 +60,7 @@ fn sorted(value: Value) -> Value {
 }
 
 /// The first line that differs, as both have it.
-fn difference(found: &str, made: &str) -> Option<String> {
+pub(crate) fn difference(found: &str, made: &str) -> Option<String> {
     if found == made {
         return None;
     }

@@ -80,6 +80,7 @@ fn plan(surroundings: Surroundings) -> Vec<Step> {
             ..step("docs", &["doc", "--workspace", "--no-deps"])
         },
         step("schemas", &["xtask", "schema", "--check"]),
+        step("fidelity", &["xtask", "fidelity", "--check"]),
         Step { env: strict.into_iter().collect(), ..step("tests", tests) },
         step("doctests", &["test", "--doc", "--workspace"]),
         Step {
@@ -156,7 +157,7 @@ mod tests {
         let names: Vec<_> = plan(FULL).iter().map(|step| step.name).collect();
         assert_eq!(
             names,
-            ["format", "lints", "docs", "schemas", "tests", "doctests", "dependencies"]
+            ["format", "lints", "docs", "schemas", "fidelity", "tests", "doctests", "dependencies"]
         );
         let lints = &plan(FULL)[1];
         assert!(lints.arguments.ends_with(&["-D", "warnings"]));
