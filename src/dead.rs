@@ -85,6 +85,8 @@ reasons! {
     Uncertain => "uncertain",
     /// It waited too long in a blocked lane.
     Expired => "expired",
+    /// Its lane is blocked, and the store has no more room for what it holds.
+    Overflow => "overflow",
     /// The operator's set-up is wrong.
     Config => "config",
     /// The platform will never take this request.

@@ -3,7 +3,7 @@
 use crate::config::{Config, Egress, Order, Secret, Uncertain};
 use interline_bridge_api::Bridge;
 use interline_envelope::{AccountRef, Platform};
-use interline_relay::{Directory, DirectoryError};
+use interline_relay::{Budgets, Directory, DirectoryError};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -30,6 +30,8 @@ pub struct Account {
     pub uncertain: Uncertain,
     /// What must have happened before the next send of a lane.
     pub order: Order,
+    /// How fast it may send.
+    pub budgets: Budgets,
 }
 
 impl std::fmt::Debug for Account {
@@ -87,6 +89,7 @@ impl Live {
                     egress: account.egress,
                     uncertain: account.uncertain,
                     order: account.order,
+                    budgets: account.pace.over(bridge.manifest().budgets),
                 }),
             );
         }

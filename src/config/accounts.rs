@@ -5,9 +5,10 @@ use super::nearest::nearest;
 use super::reader::{Found, TableReader};
 use super::secret::{Form, SecretRef};
 use super::sections::UNCERTAIN;
-use super::settings::{Account, Egress, Order, Stages, Uncertain};
+use super::settings::{Account, Egress, Order, Pace, Stages, Uncertain};
 use interline_envelope::{AccountRef, Platform};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// The accounts with their places. One whose bridge or id cannot be read has no value, but its place still counts.
 pub(super) fn read(
@@ -60,6 +61,7 @@ fn account(
     let uncertain = table.choice("uncertain", uncertain, &UNCERTAIN);
     let orders = [("accepted", Order::Accepted), ("delivered", Order::Delivered)];
     let order = table.choice("order", Order::Accepted, &orders);
+    let pace = pace(table);
     let needed = [
         (
             "access_token",
@@ -89,7 +91,24 @@ fn account(
         send_as: send_as.unwrap_or(id),
         uncertain,
         order,
+        pace,
     })
+}
+
+/// The keys that stand over the bridge's own budgets.
+fn pace(table: &mut TableReader<'_, '_>) -> Pace {
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+    let per_second = table.has("messages_per_second");
+    let interval = table.has("pair_interval");
+    let burst = table.has("pair_burst");
+    let messages_per_second = table.number("messages_per_second", 0, 0..=10_000);
+    let pair_interval = table.duration("pair_interval", Duration::ZERO, Duration::ZERO..=HOUR);
+    let pair_burst = table.number("pair_burst", 1, 1..=10_000);
+    Pace {
+        messages_per_second: per_second.then_some(messages_per_second),
+        pair_interval: interval.then_some(pair_interval),
+        pair_burst: burst.then_some(pair_burst),
+    }
 }
 
 fn bridge(table: &mut TableReader<'_, '_>, known: &[String]) -> Option<Platform> {

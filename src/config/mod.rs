@@ -24,8 +24,8 @@ pub use finding::{ConfigErrors, Finding, Position};
 pub use reload::{Changes, Section};
 pub use secret::{ReadEnv, Secret, SecretRef, SecretSource};
 pub use settings::{
-    Account, Admin, Broker, Config, Deliver, Egress, Ingest, Log, LogFormat, Order, Relay, Servers,
-    Shutdown, Stages, Store, StoreUrl, Uncertain,
+    Account, Admin, Broker, Config, Deliver, Egress, Ingest, Log, LogFormat, Order, Pace, Relay,
+    Servers, Shutdown, Stages, Store, StoreUrl, Uncertain,
 };
 
 use interline_envelope::RootKey;

@@ -384,6 +384,7 @@ impl Account<SecretRef> {
             send_as: self.send_as.clone(),
             uncertain: self.uncertain,
             order: self.order,
+            pace: self.pace,
         })
     }
 }

@@ -5,7 +5,7 @@
 use super::secret::Secret;
 use interline_broker::QueueKind;
 use interline_envelope::AccountRef;
-use interline_relay::Conversation;
+use interline_relay::{Budgets, Conversation, Rate};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -212,6 +212,34 @@ pub enum Order {
     Delivered,
 }
 
+/// How fast an account may send, where its operator knows better than the bridge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Messages of the account in a second; 0: no limit. Absent: the bridge's own.
+    pub messages_per_second: Option<u32>,
+    /// One message to one person in this time; zero: no limit. Absent: the bridge's own.
+    pub pair_interval: Option<Duration>,
+    /// So many at once to one person, borrowed from later. Absent: the bridge's own.
+    pub pair_burst: Option<u32>,
+}
+
+impl Pace {
+    /// The budgets of an account on a platform that allows `own` by default.
+    pub fn over(&self, own: Budgets) -> Budgets {
+        let messages = self.messages_per_second.map(Rate::per_second).or(own.messages);
+        let pair = match (self.pair_interval, own.pair) {
+            (None, None) => None,
+            (every, pair) => {
+                let every = every
+                    .unwrap_or_else(|| Duration::from_micros(pair.map_or(0, |pair| pair.every_us)));
+                let burst = self.pair_burst.or(pair.map(|pair| pair.burst)).unwrap_or(1);
+                Some(Rate::new(every, burst))
+            }
+        };
+        Budgets { messages, pair, ..own }
+    }
+}
+
 /// The end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shutdown {
@@ -261,6 +289,8 @@ pub struct Account<S = Secret> {
     pub uncertain: Uncertain,
     /// What comes before the next send of a lane.
     pub order: Order,
+    /// How fast it may send.
+    pub pace: Pace,
 }
 
 impl Default for Store {

@@ -419,3 +419,27 @@ fn a_reload_knows_what_changed_and_what_needs_a_restart() {
     let back = Config::diff_for_reload(&new, &old);
     assert_eq!(names(&back.accounts_removed), ["whatsapp/2"]);
 }
+
+#[test]
+fn an_account_has_the_rates_of_its_bridge_unless_its_operator_knows_better() {
+    use interline_relay::Rate;
+    let budgets = |lines: &str| {
+        let config = parse_ok(&format!("{ACCOUNT}{lines}"));
+        let own = crate::bridges::find("whatsapp").unwrap().manifest().budgets;
+        config.accounts[0].pace.over(own)
+    };
+    let own = budgets("");
+    assert_eq!(own.messages, Some(Rate::per_second(80)));
+    assert_eq!(own.pair, Some(Rate::new(std::time::Duration::from_secs(6), 45)));
+    let upgraded = budgets("messages_per_second = 1000\npair_burst = 10\n");
+    assert_eq!(upgraded.messages, Some(Rate::per_second(1000)));
+    assert_eq!(upgraded.pair, Some(Rate::new(std::time::Duration::from_secs(6), 10)));
+    let free = budgets("messages_per_second = 0\npair_interval = \"0s\"\n");
+    assert_eq!((free.messages.unwrap().every_us, free.pair.unwrap().every_us), (0, 0));
+    check_mistakes(
+        &format!("{ACCOUNT}pair_burst = 0\n"),
+        &expect![[
+            r#"c.toml:8:14: account[0].pair_burst: the number is out of range; write 1 to 10000"#
+        ]],
+    );
+}

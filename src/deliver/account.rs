@@ -13,6 +13,7 @@ use super::job::{Job, Source, Ticket};
 use super::lane::{self, Lane};
 use super::notices::Notices;
 use super::observe::Seen;
+use super::pace::Pacing;
 use super::recent::Recent;
 use crate::clock::now_ms;
 use crate::config::{Egress, Order};
@@ -89,6 +90,7 @@ pub struct Delivering {
     pub(super) context: DeliverContext,
     pub(super) account: AccountRef,
     pub(super) gate: Arc<Gate>,
+    pub(super) pacing: Pacing,
     /// Bounds requests under way; of its own, so that a platform that hangs holds up no other.
     in_flight: Arc<Semaphore>,
     lanes: Mutex<HashMap<LaneId, Arc<Lane>>>,
@@ -109,6 +111,7 @@ impl Delivering {
             context,
             account,
             gate: Arc::new(Gate::default()),
+            pacing: Pacing::default(),
             in_flight: Arc::new(Semaphore::new(in_flight)),
             lanes: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -358,8 +361,12 @@ impl Delivering {
                 self.context.answers.ask(&publisher, queue, request, timeout).await?
             }
         };
-        std::panic::catch_unwind(AssertUnwindSafe(|| account.bridge.interpret(request, &response)))
-            .map_err(|_| TransportError::Uninterpretable)
+        let read =
+            || (account.bridge.interpret(request, &response), account.bridge.quota(&response));
+        let (outcome, quota) = std::panic::catch_unwind(AssertUnwindSafe(read))
+            .map_err(|_| TransportError::Uninterpretable)?;
+        self.heed(quota);
+        Ok(outcome)
     }
 
     /// Waits until what was just sent reached the person's device, where the account's `order` asks for it.

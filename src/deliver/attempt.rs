@@ -37,8 +37,10 @@ pub(super) enum Step {
     Done,
     /// It can never be delivered as it is.
     Dead { reason: Reason, error: String },
-    /// Not yet; the lane waits.
+    /// It failed for now; the lane waits.
     Again { after: Duration },
+    /// It is too early; nothing failed.
+    Wait { after: Duration },
     /// The daemon stops, or the channel is gone: the broker or the store brings it again.
     Abandon,
 }
@@ -93,6 +95,10 @@ impl Delivering {
                 .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Refused)
                 .await?;
             return Ok(Step::Done);
+        }
+        // Before the plan: what waits must not have uploaded its media.
+        if let Some(after) = self.too_early(&live, dispatch) {
+            return Ok(Step::Wait { after });
         }
         let (requests, begun) = match row {
             Some(row) => match requests_of(&row) {
@@ -183,12 +189,21 @@ impl Delivering {
         last: bool,
     ) -> Result<Sent, StoreError> {
         let dispatch = &*of.dispatch;
+        let Some(request) = requests.get(n) else { return Ok(Sent::Yes) };
+        let live = self.live();
+        if let Some(after) = self.too_early(&live, dispatch).filter(|_| !first_intent) {
+            return Ok(Sent::Step(Step::Wait { after }));
+        }
+        self.audio_video_turn(&live, request.charge).await;
         let Some((pass, place)) = self.pass().await else { return Ok(Sent::Step(Step::Abandon)) };
+        self.turn(&live, request.charge).await;
+        if self.is_stopping() {
+            return Ok(Sent::Step(Step::Abandon));
+        }
         let live = self.live();
         if let Some(step) = self.refused_by_consent(&live, dispatch) {
             return Ok(Sent::Step(step));
         }
-        let Some(request) = requests.get(n) else { return Ok(Sent::Yes) };
         let now = now_ms();
         if first_intent {
             let plans = requests.iter().map(request_plan).collect();
@@ -205,6 +220,7 @@ impl Delivering {
         }
         let started = Instant::now();
         let answer = self.transmit(&live, request).await;
+        self.spent(&live, &dispatch.to, request.charge);
         self.observe_answer(&answer, started.elapsed());
         drop(place);
         self.record(of, n, request, now, last, answer, &pass).await

@@ -1,8 +1,9 @@
 //! A lane: what goes to one participant of one conversation, strictly in order.
 //!
 //! A retry waits inside its lane. A lane that is blocked for long, or that holds many deliveries, moves what it holds
-//! to the store's `held` rows, in order, and acknowledges; while rows remain, later dispatches append there. So no
-//! conversation starves another of prefetch, and nothing stays unacknowledged for long (G3, G9).
+//! to the store's `held` rows, in order, and acknowledges; while rows remain, later dispatches append there. A lane that
+//! is merely early (the pair's budget) moves at once. What a blocked lane gets while the store has no room for it is
+//! dead-lettered. So no conversation starves another of prefetch, and nothing stays unacknowledged for long (G3, G9).
 //!
 //! A lane outlives the broker's channel: it finishes the request that it is in and drops what it has queued, which
 //! the broker delivers again. *Invariant:* only the lane's own task touches its held rows.
@@ -22,6 +23,10 @@ use tracing::{debug, error, warn};
 
 /// How many held rows are read at once.
 const HELD_ROWS_READ: usize = 16;
+/// A wait up to this is not worth a move to the store.
+const SHORT_WAIT_MAX: Duration = Duration::from_millis(250);
+/// What a dead letter says that found no room.
+const OVERFLOW: &str = "its lane is blocked, and the store has no room for what it holds";
 /// How long to wait before the store or the dead-letter queue is asked again.
 const UPSTREAM_RETRY: Duration = Duration::from_secs(1);
 
@@ -38,6 +43,18 @@ struct LaneState {
     queue: VecDeque<Job>,
     /// True while the store holds rows of this lane.
     held: bool,
+    /// True while the store refuses more rows of this lane.
+    full: bool,
+}
+
+/// What became of the wish to move to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moved {
+    Yes,
+    /// There is no room.
+    Full,
+    /// The store fails.
+    Failed,
 }
 
 enum Next {
@@ -52,7 +69,7 @@ impl Lane {
     pub(super) fn new(id: LaneId, held: bool) -> Self {
         Self {
             id,
-            state: Mutex::new(LaneState { queue: VecDeque::new(), held }),
+            state: Mutex::new(LaneState { queue: VecDeque::new(), held, full: false }),
             wake: Notify::new(),
         }
     }
@@ -224,15 +241,22 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                 return true;
             }
             Step::Again { after } => {
-                blocked_since.get_or_insert_with(Instant::now);
+                let since = *blocked_since.get_or_insert_with(Instant::now);
                 job.attempts = job.attempts.saturating_add(1);
-                if let Some(reason) = on.given_up(&job)
-                    && bury(on, &job, reason, "no attempt succeeded in time").await
-                {
-                    on.observe_end(&job);
-                    on.note_finished(job.dispatch.id);
+                if give_up(lane, on, &job, since).await {
                     settle(lane, on, job).await;
                     return true;
+                }
+                under_pressure(lane, on, &mut job, blocked_since, on.sleep(after)).await;
+            }
+            Step::Wait { after } => {
+                let since = *blocked_since.get_or_insert_with(Instant::now);
+                if give_up(lane, on, &job, since).await {
+                    settle(lane, on, job).await;
+                    return true;
+                }
+                if after > SHORT_WAIT_MAX && has_deliveries(lane, on, &job) {
+                    make_room(lane, on, &mut job).await;
                 }
                 under_pressure(lane, on, &mut job, blocked_since, on.sleep(after)).await;
             }
@@ -253,8 +277,8 @@ async fn under_pressure<T>(
     let started = blocked_since.unwrap_or_else(Instant::now);
     let mut deadline = started + on.settings().lane.blocked_max;
     loop {
-        if must_hold(lane, on, job, started) && !hold(lane, on, job).await {
-            // The store is full or failing: what is unacknowledged stays with the broker, and is tried again later.
+        if must_hold(lane, on, job, started) && !make_room(lane, on, job).await {
+            // What is unacknowledged stays with the broker, and is tried again later.
             deadline = Instant::now() + UPSTREAM_RETRY;
         }
         // A stale delivery is not held, so its deadline must not wake the lane again and again.
@@ -282,8 +306,66 @@ fn must_hold(lane: &Lane, on: &Delivering, job: &Job, started: Instant) -> bool 
     on.settings().lane.must_hold(in_queue.then(|| started.elapsed()), deliveries)
 }
 
+/// True if a dispatch is given up, and its dead letter safe: it waited for too long, or is in the way of others.
+async fn give_up(lane: &Lane, on: &Delivering, job: &Job, blocked_since: Instant) -> bool {
+    let blocked = blocked_since.elapsed() >= on.settings().lane.blocked_max;
+    let in_the_way = blocked && lane.lock().full && matches!(job.source, Source::Queue(_));
+    let (reason, error) = if in_the_way {
+        (Reason::Overflow, OVERFLOW)
+    } else if let Some(reason) = on.given_up(job) {
+        (reason, "no attempt succeeded in time")
+    } else {
+        return false;
+    };
+    let buried = bury(on, job, reason, error).await;
+    if buried {
+        on.observe_end(job);
+        on.note_finished(job.dispatch.id);
+    }
+    buried
+}
+
+fn has_deliveries(lane: &Lane, on: &Delivering, job: &Job) -> bool {
+    let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
+    in_queue || !lane.lock().queue.is_empty()
+}
+
+/// Frees the account's prefetch of this lane: by the store or, where that has no room, by dead letters of what waits
+/// behind the current job. False if it could not.
+async fn make_room(lane: &Lane, on: &Delivering, job: &mut Job) -> bool {
+    let moved = hold(lane, on, job).await;
+    lane.lock().full = moved == Moved::Full;
+    match moved {
+        Moved::Yes => true,
+        Moved::Failed => false,
+        Moved::Full => {
+            overflow(lane, on).await;
+            false
+        }
+    }
+}
+
+/// Dead-letters what a blocked lane has queued, oldest first.
+async fn overflow(lane: &Lane, on: &Delivering) {
+    loop {
+        let Some(queued) = lane.lock().queue.pop_front() else { return };
+        if !on.is_current(&queued) {
+            continue;
+        }
+        if !bury(on, &queued, Reason::Overflow, OVERFLOW).await {
+            lane.lock().queue.push_front(queued);
+            return;
+        }
+        on.observe_end(&queued);
+        on.note_finished(queued.dispatch.id);
+        if let Source::Queue(ticket) = &queued.source {
+            ticket.ack();
+        }
+    }
+}
+
 /// Moves the current job and all that is queued to the store, in order, and acknowledges them.
-async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> bool {
+async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> Moved {
     let mut bodies = Vec::new();
     let mut tickets = Vec::new();
     let head = match &job.source {
@@ -307,7 +389,7 @@ async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> bool {
     let count = bodies.len();
     if let Err(error) = reopen_replayed(on, head.then_some(&*job).into_iter().chain(&taken)).await {
         error!(%error, "a blocked lane cannot be moved to the store; its deliveries stay with the broker");
-        return false;
+        return Moved::Failed;
     }
     match on.store().hold(HeldStage::Deliver, lane.id, on.account_ref(), bodies).await {
         Ok(seqs) => {
@@ -325,11 +407,15 @@ async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> bool {
                 ticket.ack();
             }
             debug!(count, "a lane moved to the store");
-            true
+            Moved::Yes
+        }
+        Err(error @ StoreError::HeldFull { .. }) => {
+            warn!(account_ref = %on.account_ref(), %error, "a blocked lane finds no room in the store");
+            Moved::Full
         }
         Err(error) => {
             error!(%error, "a blocked lane cannot be moved to the store; its deliveries stay with the broker");
-            false
+            Moved::Failed
         }
     }
 }

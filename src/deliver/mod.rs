@@ -14,6 +14,7 @@ mod job;
 mod lane;
 mod notices;
 mod observe;
+mod pace;
 mod plan;
 mod recent;
 mod record;

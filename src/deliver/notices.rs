@@ -49,7 +49,7 @@ impl Notices {
 /// Why a dead letter's sender is told something; nothing where there is nobody to tell, or nothing that was said.
 const fn cause_of(reason: Reason) -> Option<Cause> {
     match reason {
-        Reason::Expired => Some(Cause::Expired),
+        Reason::Expired | Reason::Overflow => Some(Cause::Expired),
         Reason::Recipient | Reason::Window | Reason::Handover => Some(Cause::Unreachable),
         Reason::FailedLater => Some(Cause::FailedLater),
         Reason::Uncertain => Some(Cause::Uncertain),

@@ -133,6 +133,7 @@ pub(crate) fn render(account: &Account, outgoing: &Outgoing) -> Result<Request, 
     let context = RenderContext { account: &account.of.account, send_as: &account.send_as };
     std::panic::catch_unwind(AssertUnwindSafe(|| account.bridge.render(&context, outgoing)))
         .map_err(|_| PlanError::Panicked)?
+        .map(|request| Request { charge: outgoing.charge(), ..request })
         .map_err(PlanError::from)
 }
 

@@ -142,6 +142,8 @@ pub(super) fn daemon_config(
         let id = member.account;
         line(format_args!("[[account]]\nbridge = \"{}\"\nid = \"{id}\"", member.kind.word()));
         line(format_args!("api_url = {}", quoted(&platforms.of(member.kind).api_url())));
+        // The simulated platforms refuse nobody for being fast, and a play shall not wait.
+        line(format_args!("messages_per_second = 0\npair_interval = \"0s\""));
         line(format_args!("access_token = \"{}\"", access_token(id)));
         line(format_args!("app_secret = \"{}\"", app_secret(id)));
         line(format_args!("verify_token = \"{}\"\n", verify_token(id)));

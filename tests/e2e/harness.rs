@@ -169,9 +169,12 @@ pub(crate) struct World {
     /// TOML that is put behind the sections, such as `settle_timeout` lines under `[deliver]`.
     pub(crate) deliver: String,
     pub(crate) extra: String,
-    /// Further lines under `[broker]` and `[ingest]`.
+    /// Further lines under `[broker]`, `[store]` and `[ingest]`.
     pub(crate) broker_lines: String,
+    pub(crate) store_lines: String,
     pub(crate) ingest_lines: String,
+    /// True to keep the platforms' documented rates; else nothing is paced, since most tests are about something else.
+    pub(crate) paced: bool,
     /// Lines that are put into every `[[account]]`.
     pub(crate) account_lines: String,
     pub(crate) broker_urls: Vec<String>,
@@ -217,7 +220,9 @@ impl World {
             deliver: "settle_timeout = \"1s\"\nretry_backoff_min = \"50ms\"\nretry_backoff_max = \"500ms\"\n".to_owned(),
             extra: String::new(),
             broker_lines: String::new(),
+            store_lines: String::new(),
             ingest_lines: String::new(),
+            paced: false,
             account_lines: String::new(),
             broker_urls: vec![broker_url.to_owned()],
             log_level: "info".to_owned(),
@@ -257,7 +262,8 @@ impl World {
         writeln!(toml, "[broker]\nurls = {:?}\nreconnect_backoff_min = \"50ms\"", self.broker_urls)
             .unwrap();
         writeln!(toml, "reconnect_backoff_max = \"500ms\"\n{}", self.broker_lines).unwrap();
-        writeln!(toml, "[store]\nurl = \"sqlite:{}\"\n", self.store_path().display()).unwrap();
+        writeln!(toml, "[store]\nurl = \"sqlite:{}\"", self.store_path().display()).unwrap();
+        writeln!(toml, "{}\n", self.store_lines).unwrap();
         writeln!(toml, "[ingest]\nlisten = \"{}\"", self.listen).unwrap();
         writeln!(toml, "{}\n", self.ingest_lines).unwrap();
         writeln!(toml, "[deliver]\n{}", self.deliver).unwrap();
@@ -270,6 +276,9 @@ impl World {
                 writeln!(toml, "api_url = {:?}", platform.api_url()).unwrap();
                 writeln!(toml, "access_token = \"sandbox-token-{id}\"").unwrap();
                 writeln!(toml, "app_secret = \"sandbox-secret-{id}\"").unwrap();
+                if !self.paced {
+                    writeln!(toml, "messages_per_second = 0\npair_interval = \"0s\"").unwrap();
+                }
                 writeln!(toml, "verify_token = \"sandbox-verify-{id}\"\n{}", self.account_lines)
                     .unwrap();
             }

@@ -15,6 +15,7 @@ mod harness;
 mod ingest;
 mod notices;
 mod operators;
+mod pace;
 mod pairs;
 mod platforms;
 mod privacy;

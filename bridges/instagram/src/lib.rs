@@ -12,8 +12,8 @@
 mod capabilities;
 
 use interline_bridge_api::{
-    BodyError, Bridge, Capabilities, ChatKind, Manifest, Normalized, Outcome, Outgoing,
-    RenderContext, RenderError, Request, Response, Role, Split, WebhookScheme,
+    BodyError, Bridge, Budgets, Capabilities, ChatKind, Manifest, Normalized, Outcome, Outgoing,
+    Quota, Rate, RenderContext, RenderError, Request, Response, Role, Split, WebhookScheme,
 };
 use interline_envelope::{IdKey, Kind, Platform};
 use interline_graph::Network;
@@ -51,6 +51,7 @@ impl Instagram {
             webhook: WebhookScheme::Hub256,
             api_url: "https://graph.facebook.com/v24.0",
             display_name: "Instagram",
+            budgets: BUDGETS,
         };
         Self { dialect, manifest, capabilities: capabilities::capabilities() }
     }
@@ -93,6 +94,14 @@ const KINDS: &[Kind] = &[
     Kind::Unsupported,
 ];
 
+/// PLATFORMS.md section 4, rates.
+const BUDGETS: Budgets = Budgets {
+    // Another page says 300.
+    messages: Some(Rate::per_second(100)),
+    audio_video: Some(Rate::per_second(10)),
+    pair: None,
+};
+
 impl Bridge for Instagram {
     fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -121,5 +130,9 @@ impl Bridge for Instagram {
 
     fn interpret(&self, request: &Request, response: &Response) -> Outcome {
         self.dialect.interpret(request, response)
+    }
+
+    fn quota(&self, response: &Response) -> Quota {
+        interline_graph::quota(response)
     }
 }

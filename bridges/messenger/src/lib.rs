@@ -7,8 +7,8 @@
 mod capabilities;
 
 use interline_bridge_api::{
-    BodyError, Bridge, Capabilities, ChatKind, Manifest, Normalized, Outcome, Outgoing,
-    RenderContext, RenderError, Request, Response, Role, Split, WebhookScheme,
+    BodyError, Bridge, Budgets, Capabilities, ChatKind, Manifest, Normalized, Outcome, Outgoing,
+    Quota, Rate, RenderContext, RenderError, Request, Response, Role, Split, WebhookScheme,
 };
 use interline_envelope::{IdKey, Kind, Platform};
 use interline_graph::Network;
@@ -46,6 +46,7 @@ impl Messenger {
             webhook: WebhookScheme::Hub256,
             api_url: "https://graph.facebook.com/v24.0",
             display_name: "Messenger",
+            budgets: BUDGETS,
         };
         Self { dialect, manifest, capabilities: capabilities::capabilities() }
     }
@@ -88,6 +89,13 @@ const KINDS: &[Kind] = &[
     Kind::Unsupported,
 ];
 
+/// PLATFORMS.md section 4, rates.
+const BUDGETS: Budgets = Budgets {
+    messages: Some(Rate::per_second(300)),
+    audio_video: Some(Rate::per_second(10)),
+    pair: None,
+};
+
 impl Bridge for Messenger {
     fn manifest(&self) -> &Manifest {
         &self.manifest
@@ -116,5 +124,9 @@ impl Bridge for Messenger {
 
     fn interpret(&self, request: &Request, response: &Response) -> Outcome {
         self.dialect.interpret(request, response)
+    }
+
+    fn quota(&self, response: &Response) -> Quota {
+        interline_graph::quota(response)
     }
 }

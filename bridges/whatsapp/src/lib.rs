@@ -21,8 +21,8 @@ mod status;
 mod walk;
 
 use interline_bridge_api::{
-    BodyError, Bridge, Manifest, Normalized, Outcome, RenderContext, RenderError, Request,
-    Response, Role, Split, WebhookScheme,
+    BodyError, Bridge, Budgets, Manifest, Normalized, Outcome, Quota, Rate, RenderContext,
+    RenderError, Request, Response, Role, Split, WebhookScheme,
 };
 use interline_envelope::{IdKey, Kind, Platform};
 use interline_relay::{Capabilities, ChatKind, Outgoing};
@@ -60,6 +60,7 @@ impl WhatsApp {
                 webhook: WebhookScheme::Hub256,
                 api_url: "https://graph.facebook.com/v24.0",
                 display_name: "WhatsApp",
+                budgets: BUDGETS,
             },
             direct: capabilities::capabilities(ChatKind::Direct),
             group: capabilities::capabilities(ChatKind::Group),
@@ -72,6 +73,14 @@ impl Default for WhatsApp {
         Self::new()
     }
 }
+
+/// PLATFORMS.md section 4, rates.
+const BUDGETS: Budgets = Budgets {
+    messages: Some(Rate::per_second(80)),
+    audio_video: None,
+    // 1 message in 6 s, bursts of 45 borrowed from later quota.
+    pair: Some(Rate { every_us: 6_000_000, burst: 45 }),
+};
 
 impl Bridge for WhatsApp {
     fn manifest(&self) -> &Manifest {
@@ -103,5 +112,9 @@ impl Bridge for WhatsApp {
 
     fn interpret(&self, request: &Request, response: &Response) -> Outcome {
         interpret::interpret(request, response)
+    }
+
+    fn quota(&self, response: &Response) -> Quota {
+        interline_graph::quota(response)
     }
 }

@@ -9,7 +9,8 @@ use interline_bridge_api::{
 };
 use interline_envelope::{ContactCard, Location, MediaKind, Redacted};
 use interline_relay::{
-    Action, MediaSource, OutMedia, Outgoing, QuickReply, Recipient, TextLimit, TextUnit, UploadSpec,
+    Action, Charge, MediaSource, OutMedia, Outgoing, QuickReply, Recipient, TextLimit, TextUnit,
+    UploadSpec,
 };
 use serde_json::{Map, Value, json};
 
@@ -54,6 +55,7 @@ pub(crate) fn render(
         body: RequestBody::Json(Value::Object(body)),
         marker: outgoing.marker.clone(),
         idempotent: outgoing.is_idempotent(),
+        charge: Charge::default(),
     })
 }
 
@@ -328,6 +330,7 @@ fn upload(
         },
         marker: None,
         idempotent: outgoing.is_idempotent(),
+        charge: Charge::default(),
     })
 }
 
@@ -346,5 +349,6 @@ fn locate(id: &Redacted<String>) -> Result<Request, RenderError> {
         body: RequestBody::Empty,
         marker: None,
         idempotent: true,
+        charge: Charge::default(),
     })
 }

@@ -2,7 +2,7 @@
 
 use crate::{Outcome, Request, Response};
 use interline_envelope::{Envelope, IdKey, Kind, Platform};
-use interline_relay::{Capabilities, ChatKind, Outgoing};
+use interline_relay::{Budgets, Capabilities, ChatKind, Outgoing, Quota};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -43,6 +43,8 @@ pub struct Manifest {
     pub api_url: &'static str,
     /// The name that people know.
     pub display_name: &'static str,
+    /// How fast an account may send, unless its operator knows better.
+    pub budgets: Budgets,
 }
 
 /// A body that is no event of this platform at all. One malformed *item* is an [`ItemError`] instead.
@@ -198,4 +200,9 @@ pub trait Bridge: Send + Sync + 'static {
 
     /// Reads the platform's answer.
     fn interpret(&self, request: &Request, response: &Response) -> Outcome;
+
+    /// How much of its quota the account has used, as far as an answer tells: a success or a failure.
+    fn quota(&self, _response: &Response) -> Quota {
+        Quota::default()
+    }
 }

@@ -1,5 +1,6 @@
 //! What goes to a platform's API and what comes back, without credentials.
 
+use interline_relay::Charge;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -75,6 +76,13 @@ pub struct Request {
     /// True if sending it twice shows nothing twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub idempotent: bool,
+    /// Which of the account's budgets it is taken from. The host knows; a bridge leaves the default.
+    #[serde(default, skip_serializing_if = "is_message")]
+    pub charge: Charge,
+}
+
+const fn is_message(charge: &Charge) -> bool {
+    matches!(charge, Charge::Message)
 }
 
 /// A platform's answer.

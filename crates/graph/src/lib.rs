@@ -22,4 +22,4 @@ pub use error::{ErrorBody, failure_of, parse_error};
 pub use id_text::{IdText, Text};
 pub use signature::{SIGNATURE_HEADER, SignatureError, sign, verify_signature};
 pub use time::{Millis, millis_of_text};
-pub use usage::{BusinessUsage, Usage, UsageReport, parse_usage, retry_after};
+pub use usage::{BusinessUsage, Usage, UsageReport, parse_usage, quota, retry_after};

@@ -1,6 +1,6 @@
 //! What the rate headers say. PLATFORMS.md section 4, "Rates", "Headers".
 
-use interline_bridge_api::Response;
+use interline_bridge_api::{Quota, Response};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -112,6 +112,18 @@ pub fn retry_after(response: &Response) -> Option<Duration> {
     blocked.chain(header).max()
 }
 
+/// How much of its quota the account has used: that of the many that is nearest to its end.
+pub fn quota(response: &Response) -> Quota {
+    // Nearly every answer has neither header, or one of them.
+    let report = parse_usage(response);
+    let business = report.business.iter().map(|entry| entry.usage);
+    let highest = report.app.into_iter().chain(business).map(|usage| usage.highest_percent());
+    Quota {
+        used_percent: highest.max().unwrap_or_default(),
+        blocked_for: report.business.iter().filter_map(|entry| entry.blocked_for).max(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +151,20 @@ mod tests {
         assert_eq!((first.id.as_str(), first.kind.as_str()), ("1", "messenger"));
         assert_eq!(first.blocked_for, Some(Duration::from_secs(19 * 60)));
         assert_eq!(report.business.get(1).unwrap().blocked_for, None);
+    }
+
+    #[test]
+    fn the_quota_that_is_nearest_to_its_end_counts() {
+        let business = r#"{"1":[{"call_count":81.2}],"2":[{"total_time":90,
+            "estimated_time_to_regain_access":3}]}"#;
+        let app = ("x-app-usage", r#"{"call_count":28,"total_time":95,"total_cputime":2}"#);
+        let of = |headers: &[(&str, &str)]| quota(&response(headers));
+        let blocked_for = Some(Duration::from_secs(3 * 60));
+        let both = of(&[app, ("x-business-use-case-usage", business)]);
+        assert_eq!(both, Quota { used_percent: 95, blocked_for });
+        let one = of(&[("x-business-use-case-usage", business)]);
+        assert_eq!(one, Quota { used_percent: 90, blocked_for });
+        assert_eq!(of(&[]), Quota::default());
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod directory;
 mod fit;
 mod lane;
 mod outgoing;
+mod pace;
 mod plan;
 mod route;
 
@@ -24,5 +25,6 @@ pub use outgoing::{
     Action, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient, ThreadControl,
     UploadSpec,
 };
+pub use pace::{Bucket, Budgets, Charge, Pairs, Quota, Rate};
 pub use plan::{FitInput, Form, Loss, OriginTraits, Plan, ReactionForm, Reference, Refusal};
 pub use route::{ALIAS_GRAPHEMES_MAX, Absorbed, Route, alias, route};

@@ -1,5 +1,6 @@
 //! What is to be sent, in the words that all platforms share. A bridge renders each [`Outgoing`] to one request.
 
+use crate::Charge;
 use interline_envelope::{ContactCard, Location, Media, MediaKind, Redacted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -191,6 +192,34 @@ impl Outgoing {
     /// An action for one person, without quote or marker.
     pub const fn new(to: Recipient, action: Action) -> Self {
         Self { to: Some(to), action, reply_to: None, marker: None, messaging_type: None }
+    }
+
+    /// Which budgets it is taken from.
+    pub fn charge(&self) -> Charge {
+        match &self.action {
+            Action::Media(media)
+                if media.iter().any(|one| {
+                    matches!(one.media, MediaKind::Audio | MediaKind::Voice | MediaKind::Video)
+                }) =>
+            {
+                Charge::AudioVideo
+            }
+            Action::MarkRead { .. }
+            | Action::Typing { .. }
+            | Action::Upload(_)
+            | Action::LocateMedia(_)
+            | Action::ThreadControl(_) => Charge::Free,
+            Action::Text { .. }
+            | Action::Media(_)
+            | Action::Location(_)
+            | Action::Contacts(_)
+            | Action::PlatformSticker(_)
+            | Action::Heart
+            | Action::SharePost(_)
+            | Action::Reaction { .. }
+            | Action::Interactive(_)
+            | Action::Template(_) => Charge::Message,
+        }
     }
 
     /// True if doing it twice shows nothing twice: it is simply resent when its fate is unknown.

@@ -63,7 +63,7 @@ pub enum StoreError {
     },
     /// The bound of held rows is reached.
     #[error(
-        "the store holds {max} rows already, the bound that `store.held_rows_max` sets; is a platform down?"
+        "the store has no room for more held rows of this lane: it may hold {max} in all, as `store.held_rows_max` says; is a platform down?"
     )]
     HeldFull {
         /// The bound.

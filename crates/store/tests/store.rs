@@ -258,6 +258,33 @@ async fn g9_held_rows_are_bounded_and_a_refused_batch_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn g9_one_blocked_lane_leaves_room_for_the_others_once_half_of_all_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings { held_rows_max: 1_000, ..Settings::default() };
+    let path = folder.path().join("s.db");
+    let store = SqliteStore::open(&path, &RootKey::published_test_key(), &settings).unwrap();
+    let bodies = |from: u8, to: u8| (from..to).map(body).collect::<Vec<_>>();
+    let lanes = |n: u8| LaneId::from_bytes([n; 8]);
+    let hold = |lane: LaneId, bodies| {
+        let store = &store;
+        async move { store.hold(HeldStage::Deliver, lane, &account(), bodies).await }
+    };
+    hold(lanes(1), bodies(0, 250)).await.unwrap();
+    hold(lanes(2), bodies(0, 250)).await.unwrap();
+    hold(lanes(3), bodies(0, 250)).await.unwrap();
+    hold(lanes(1), bodies(250, 255)).await.unwrap();
+    let other = |n: u8| {
+        let mut id = [255; 16];
+        id[0] = n;
+        HeldBody { dispatch: DispatchId::from_bytes(id), ..body(n) }
+    };
+    let full = hold(lanes(1), (0..8).map(other).collect()).await;
+    assert!(matches!(full, Err(StoreError::HeldFull { max: 1_000 })), "{full:?}");
+    hold(lanes(4), bodies(0, 100)).await.unwrap();
+    assert_eq!(store.info().await.unwrap().held_rows, 855);
+}
+
+#[tokio::test]
 async fn a_dependent_waits_for_its_target_and_is_released_with_the_copy() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

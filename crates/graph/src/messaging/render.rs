@@ -10,8 +10,8 @@ use interline_bridge_api::{
 };
 use interline_envelope::{MediaKind, Redacted};
 use interline_relay::{
-    Action, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient, TextUnit,
-    ThreadControl, UploadSpec,
+    Action, Charge, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient,
+    TextUnit, ThreadControl, UploadSpec,
 };
 use serde_json::{Map, Value, json};
 
@@ -428,5 +428,6 @@ fn post(
         body,
         marker,
         idempotent,
+        charge: Charge::default(),
     }
 }

@@ -7,6 +7,8 @@ use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
 const TABLE: &str = "held";
+/// So many rows any lane may have, however small the bound of all is.
+const LANE_ROWS_MIN: u64 = 256;
 
 #[derive(Serialize, Deserialize)]
 struct Value {
@@ -45,11 +47,25 @@ pub(super) fn append(
         .connection
         .prepare_cached("SELECT count(*) FROM held")?
         .query_row([], |row| row.get(0))?;
-    if rows > db.settings.held_rows_max {
+    let max = db.settings.held_rows_max;
+    if rows > max || (stage == HeldStage::Deliver && takes_too_much(db, lane, rows)?) {
         // The savepoint takes the rows back.
-        return Err(StoreError::HeldFull { max: db.settings.held_rows_max });
+        return Err(StoreError::HeldFull { max });
     }
     Ok(seqs)
+}
+
+/// A lane that is blocked for days must leave room for others: once half of all rows are taken it may have a tenth.
+fn takes_too_much(db: &Db, lane: LaneId, rows: u64) -> Result<bool, StoreError> {
+    let max = db.settings.held_rows_max;
+    if rows <= max / 2 {
+        return Ok(false);
+    }
+    let own: u64 = db
+        .connection
+        .prepare_cached("SELECT count(*) FROM held WHERE stage = ?1 AND lane = ?2")?
+        .query_row((HeldStage::Deliver.number(), lane.as_bytes()), |row| row.get(0))?;
+    Ok(own > (max / 10).max(LANE_ROWS_MIN))
 }
 
 pub(super) fn insert(
