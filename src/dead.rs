@@ -93,8 +93,6 @@ reasons! {
     Permanent => "permanent",
     /// The person cannot be reached.
     Recipient => "recipient",
-    /// The customer-service window is closed.
-    Window => "window",
     /// Another app owns the thread.
     Handover => "handover",
     /// The platform took it and said later that it failed.
@@ -105,11 +103,12 @@ impl Reason {
     /// The reason of a failure that is final; nothing for those that pass, or that the account waits out.
     pub const fn of(class: Class) -> Option<Self> {
         match class {
-            Class::Reauth | Class::Throttle | Class::Retryable | Class::Blocked => None,
+            Class::Reauth | Class::Throttle | Class::Retryable | Class::Blocked | Class::Window => {
+                None
+            }
             Class::Config => Some(Self::Config),
             Class::Permanent => Some(Self::Permanent),
             Class::Recipient => Some(Self::Recipient),
-            Class::Window => Some(Self::Window),
             Class::Handover => Some(Self::Handover),
         }
     }

@@ -1,6 +1,6 @@
 //! Accounts and conversations as they are now; a reload swaps them whole.
 
-use crate::config::{Config, Egress, Order, Secret, Uncertain};
+use crate::config::{Config, Egress, Order, Secret, Uncertain, WindowTemplate};
 use interline_bridge_api::Bridge;
 use interline_envelope::{AccountRef, Platform};
 use interline_relay::{Budgets, Directory, DirectoryError};
@@ -32,6 +32,8 @@ pub struct Account {
     pub order: Order,
     /// How fast it may send.
     pub budgets: Budgets,
+    /// What invites a person to write again whose window is closed.
+    pub window_template: Option<WindowTemplate>,
 }
 
 impl std::fmt::Debug for Account {
@@ -90,6 +92,7 @@ impl Live {
                     uncertain: account.uncertain,
                     order: account.order,
                     budgets: account.pace.over(bridge.manifest().budgets),
+                    window_template: account.window_template.clone(),
                 }),
             );
         }

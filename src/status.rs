@@ -70,6 +70,9 @@ pub struct AccountStatus {
     pub lanes: usize,
     /// Of those, the ones that wait in the store.
     pub held_lanes: usize,
+    /// Of those, the ones whose person has to write before the platform takes more.
+    #[serde(default)]
+    pub awaited_people: usize,
     /// How old the last finished dispatch was, from the source platform's clock; absent before the first.
     pub lag_ms: Option<i64>,
     /// The last request that failed.

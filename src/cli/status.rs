@@ -78,6 +78,9 @@ fn print_account(out: &mut impl Write, account: &AccountStatus) -> std::io::Resu
     if account.held_lanes > 0 {
         write!(out, " ({} of them held)", account.held_lanes)?;
     }
+    if account.awaited_people > 0 {
+        write!(out, ", {} people have to write first", account.awaited_people)?;
+    }
     match account.lag_ms {
         Some(lag) => writeln!(out, ", last lag {lag} ms")?,
         None => writeln!(out, ", nothing sent yet")?,

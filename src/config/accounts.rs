@@ -5,7 +5,7 @@ use super::nearest::nearest;
 use super::reader::{Found, TableReader};
 use super::secret::{Form, SecretRef};
 use super::sections::UNCERTAIN;
-use super::settings::{Account, Egress, Order, Pace, Stages, Uncertain};
+use super::settings::{Account, Egress, Order, Pace, Stages, Uncertain, WindowTemplate};
 use interline_envelope::{AccountRef, Platform};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -62,6 +62,7 @@ fn account(
     let orders = [("accepted", Order::Accepted), ("delivered", Order::Delivered)];
     let order = table.choice("order", Order::Accepted, &orders);
     let pace = pace(table);
+    let window_template = window_template(table, bridge.as_ref());
     let needed = [
         (
             "access_token",
@@ -92,7 +93,49 @@ fn account(
         uncertain,
         order,
         pace,
+        window_template,
     })
+}
+
+/// `window_template = { name, language }`, for a bridge whose platform has templates.
+fn window_template(
+    table: &mut TableReader<'_, '_>,
+    bridge: Option<&Platform>,
+) -> Option<WindowTemplate> {
+    const SHAPE: &str = "a table such as { name = \"come_back\", language = \"en_US\" }";
+    let found = table.find("window_template")?;
+    let found = table.typed(found, SHAPE, |value| value.as_table())?;
+    let (key, at) = (found.key.clone(), found.at);
+    let read = table.inner(Some(found.value), found.key, found.at, |table| {
+        let name = template_word(table, "name");
+        let language = template_word(table, "language");
+        Some(WindowTemplate { name: name?, language: language? })
+    })?;
+    let bridge = crate::bridges::find(bridge?.as_str())?;
+    if bridge.invitation(&read.name, &read.language).is_none() {
+        let platform = bridge.manifest().display_name;
+        let message = format!("{platform} has no templates that invite a person; remove it");
+        table.report.mistake(&key, at, message);
+        return None;
+    }
+    Some(read)
+}
+
+/// A template's name or language: letters, digits and `_`, as the platform shows it.
+fn template_word(table: &mut TableReader<'_, '_>, key: &'static str) -> Option<String> {
+    let Some(found) = table.text(key) else {
+        if !table.has(key) {
+            table.absent(key, "it is missing; copy it from the platform's list of templates");
+        }
+        return None;
+    };
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if found.value.is_empty() || found.value.len() > 512 || !found.value.bytes().all(allowed) {
+        let message = "this is 1 to 512 ASCII letters, digits or `_`; copy it from the platform's list of templates";
+        table.report.mistake(&found.key, found.at, message);
+        return None;
+    }
+    Some(found.value.to_owned())
 }
 
 /// The keys that stand over the bridge's own budgets.

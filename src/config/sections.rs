@@ -385,6 +385,7 @@ impl Account<SecretRef> {
             uncertain: self.uncertain,
             order: self.order,
             pace: self.pace,
+            window_template: self.window_template.clone(),
         })
     }
 }

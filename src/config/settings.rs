@@ -212,6 +212,15 @@ pub enum Order {
     Delivered,
 }
 
+/// An approved template of the operator's on a platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WindowTemplate {
+    /// Its name there.
+    pub name: String,
+    /// The language to send it in, as the platform writes it: `en_US`.
+    pub language: String,
+}
+
 /// How fast an account may send, where its operator knows better than the bridge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
@@ -291,6 +300,8 @@ pub struct Account<S = Secret> {
     pub order: Order,
     /// How fast it may send.
     pub pace: Pace,
+    /// What invites a person to write again whose window is closed.
+    pub window_template: Option<WindowTemplate>,
 }
 
 impl Default for Store {

@@ -421,6 +421,26 @@ fn a_reload_knows_what_changed_and_what_needs_a_restart() {
 }
 
 #[test]
+fn a_template_invites_people_where_the_platform_has_templates() {
+    let template = "window_template = { name = \"come_back\", language = \"en_US\" }\n";
+    let config = parse_ok(&format!("{ACCOUNT}{template}"));
+    let read = config.accounts[0].window_template.clone().unwrap();
+    assert_eq!((read.name.as_str(), read.language.as_str()), ("come_back", "en_US"));
+    check_mistakes(
+        &format!("{}{template}", ACCOUNT.replace("whatsapp", "messenger")),
+        &expect![[
+            r#"c.toml:8:19: account[0].window_template: Messenger has no templates that invite a person; remove it"#
+        ]],
+    );
+    check_mistakes(
+        &format!("{ACCOUNT}window_template = {{ name = \"come back\" }}\n"),
+        &expect![[r#"
+            c.toml:8:19: account[0].window_template.language: it is missing; copy it from the platform's list of templates
+            c.toml:8:28: account[0].window_template.name: this is 1 to 512 ASCII letters, digits or `_`; copy it from the platform's list of templates"#]],
+    );
+}
+
+#[test]
 fn an_account_has_the_rates_of_its_bridge_unless_its_operator_knows_better() {
     use interline_relay::Rate;
     let budgets = |lines: &str| {

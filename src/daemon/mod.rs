@@ -9,7 +9,7 @@ mod supervisor;
 
 use crate::admin::StatusSocket;
 use crate::config::{Config, Servers};
-use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http, Notices};
+use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http, Notices, Windows};
 use crate::live::{Live, LiveHandle};
 use crate::media::Carrier;
 use crate::metrics::Metrics;
@@ -158,6 +158,7 @@ impl Daemon {
             arrivals: arrivals.clone(),
             ids: ids.clone(),
             notices: Notices::default(),
+            windows: Windows::new(store.clone()),
             metrics: metrics.clone(),
             publisher: publisher.subscribe(),
             media: Carrier::new(http),

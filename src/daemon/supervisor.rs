@@ -212,6 +212,7 @@ impl Daemon {
                     wire: self.wire.clone(),
                     answers: self.answers.clone(),
                     arrivals: self.arrivals.clone(),
+                    windows: self.context.windows.clone(),
                     metrics: self.metrics.clone(),
                 };
                 let queue = interline_broker::topology::events_queue(

@@ -15,6 +15,7 @@ use super::notices::Notices;
 use super::observe::Seen;
 use super::pace::Pacing;
 use super::recent::Recent;
+use super::windows::Windows;
 use crate::clock::now_ms;
 use crate::config::{Egress, Order};
 use crate::dead::Reason;
@@ -64,6 +65,8 @@ pub struct DeliverContext {
     pub ids: IdKey,
     /// Who was told what.
     pub notices: Notices,
+    /// When people may be written to.
+    pub windows: Windows,
     /// The daemon's numbers.
     pub metrics: Metrics,
     /// The current connection's publisher, for dead letters and egress.
@@ -409,6 +412,14 @@ impl Delivering {
             warn!(account_ref = %self.account, reason = PauseReason::Down.as_str(), seconds = long.as_secs(),
                 "several conversations fail in a row; the account pauses");
         }
+    }
+
+    /// How long a dispatch may still wait.
+    pub(super) fn time_left(&self, job: &Job) -> Duration {
+        let waited = u64::try_from(now_ms().saturating_sub(job.since_ms)).unwrap_or(0);
+        // A moment more, so that it has waited for too long when it is looked at then.
+        (self.settings().held_max_age + Duration::from_millis(50))
+            .saturating_sub(Duration::from_millis(waited))
     }
 
     /// The reason to give a dispatch up, if it waited for too long.

@@ -40,9 +40,18 @@ pub(super) enum Step {
     /// It failed for now; the lane waits.
     Again { after: Duration },
     /// It is too early; nothing failed.
-    Wait { after: Duration },
+    Wait { after: Duration, cause: Early },
     /// The daemon stops, or the channel is gone: the broker or the store brings it again.
     Abandon,
+}
+
+/// What a dispatch waits for that is too early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Early {
+    /// The pair's budget.
+    Budget,
+    /// The person, who has to write first.
+    Window,
 }
 
 /// What became of one request.
@@ -97,8 +106,11 @@ impl Delivering {
             return Ok(Step::Done);
         }
         // Before the plan: what waits must not have uploaded its media.
+        if let Some(after) = self.window_wait(dispatch).await? {
+            return Ok(Step::Wait { after, cause: Early::Window });
+        }
         if let Some(after) = self.too_early(&live, dispatch) {
-            return Ok(Step::Wait { after });
+            return Ok(Step::Wait { after, cause: Early::Budget });
         }
         let (requests, begun) = match row {
             Some(row) => match requests_of(&row) {
@@ -192,7 +204,7 @@ impl Delivering {
         let Some(request) = requests.get(n) else { return Ok(Sent::Yes) };
         let live = self.live();
         if let Some(after) = self.too_early(&live, dispatch).filter(|_| !first_intent) {
-            return Ok(Sent::Step(Step::Wait { after }));
+            return Ok(Sent::Step(Step::Wait { after, cause: Early::Budget }));
         }
         self.audio_video_turn(&live, request.charge).await;
         let Some((pass, place)) = self.pass().await else { return Ok(Sent::Step(Step::Abandon)) };
@@ -311,9 +323,11 @@ impl Delivering {
                 self.pause(reason, failure.retry_after, failure);
                 Ok(Sent::Step(Step::Again { after: Duration::ZERO }))
             }
-            RetryVerdict::WhenWindowOpens
-            | RetryVerdict::WhenThreadReturns
-            | RetryVerdict::Never => {
+            RetryVerdict::WhenWindowOpens => {
+                self.not_sent(of, n).await?;
+                Ok(Sent::Step(self.window_refused(dispatch, intended_at).await?))
+            }
+            RetryVerdict::WhenThreadReturns | RetryVerdict::Never => {
                 let outcome = RequestOutcome::Rejected;
                 self.record_outcome(dispatch, number(n), outcome, Vec::new(), None).await?;
                 Ok(Sent::Step(Step::Dead {
@@ -435,7 +449,7 @@ impl Delivering {
             .collect()
     }
 
-    fn refused_by_consent(&self, live: &Live, dispatch: &Dispatch) -> Option<Step> {
+    pub(super) fn refused_by_consent(&self, live: &Live, dispatch: &Dispatch) -> Option<Step> {
         let member = live.directory.is_member(&dispatch.conversation, &dispatch.to);
         let heard = live.directory.is_member(&dispatch.conversation, &dispatch.origin.account);
         (!member || !heard).then(|| Step::Dead {

@@ -9,12 +9,14 @@
 //! the broker delivers again. *Invariant:* only the lane's own task touches its held rows.
 
 use super::account::Delivering;
-use super::attempt::Step;
+use super::attempt::{Early, Step};
 use super::job::{Job, Source};
+use super::windows::Listener;
 use crate::dead::Reason;
-use interline_envelope::{DispatchId, LaneId};
+use interline_envelope::{Address, Dispatch, DispatchId, LaneId};
 use interline_store::{HeldBody, HeldRow, HeldStage, StoreError};
-use std::collections::VecDeque;
+use interline_notice::Cause;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -45,6 +47,10 @@ struct LaneState {
     held: bool,
     /// True while the store refuses more rows of this lane.
     full: bool,
+    /// True while its head waits for the person to write.
+    awaits_person: bool,
+    /// Who was told so. Bounded by the participants of the conversation.
+    told: HashSet<Address>,
 }
 
 /// What became of the wish to move to the store.
@@ -69,7 +75,7 @@ impl Lane {
     pub(super) fn new(id: LaneId, held: bool) -> Self {
         Self {
             id,
-            state: Mutex::new(LaneState { queue: VecDeque::new(), held, full: false }),
+            state: Mutex::new(LaneState { held, ..LaneState::default() }),
             wake: Notify::new(),
         }
     }
@@ -89,6 +95,19 @@ impl Lane {
     /// True while the store holds rows of this lane.
     pub(super) fn is_held(&self) -> bool {
         self.lock().held
+    }
+
+    /// True while its head waits for the person to write.
+    pub(super) fn awaits_person(&self) -> bool {
+        self.lock().awaits_person
+    }
+
+    /// Tells the sender of a dispatch, once, that it waits for the person.
+    async fn tell(&self, on: &Delivering, dispatch: &Dispatch) {
+        let is_new = self.lock().told.insert(dispatch.origin.account.clone());
+        if is_new && let Err(error) = on.tell(dispatch, Cause::WindowClosed).await {
+            warn!(%error, dispatch_id = %dispatch.id, "the sender of a message that waits cannot be told");
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, LaneState> {
@@ -213,6 +232,7 @@ fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
 /// Sees one dispatch through: attempts, waits, and what follows from the last one. True if it is finished.
 async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
     let mut blocked_since: Option<Instant> = None;
+    let mut listener = None;
     loop {
         if on.is_stopping() || !on.is_current(&job) {
             return false;
@@ -221,6 +241,9 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
         let step = under_pressure(lane, on, &mut job, blocked_since, attempt).await;
         match step {
             Step::Done => {
+                if listener.is_some() {
+                    lane.lock().told.clear();
+                }
                 on.observe_end(&job);
                 on.note_finished(job.dispatch.id);
                 settle(lane, on, job).await;
@@ -249,16 +272,13 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                 }
                 under_pressure(lane, on, &mut job, blocked_since, on.sleep(after)).await;
             }
-            Step::Wait { after } => {
+            Step::Wait { after, cause } => {
                 let since = *blocked_since.get_or_insert_with(Instant::now);
                 if give_up(lane, on, &job, since).await {
                     settle(lane, on, job).await;
                     return true;
                 }
-                if after > SHORT_WAIT_MAX && has_deliveries(lane, on, &job) {
-                    make_room(lane, on, &mut job).await;
-                }
-                under_pressure(lane, on, &mut job, blocked_since, on.sleep(after)).await;
+                wait_early(lane, on, &mut job, since, after, cause, &mut listener).await;
             }
             Step::Abandon => return false,
         }
@@ -304,6 +324,43 @@ fn must_hold(lane: &Lane, on: &Delivering, job: &Job, started: Instant) -> bool 
     }
     let deliveries = state.queue.len() + usize::from(in_queue);
     on.settings().lane.must_hold(in_queue.then(|| started.elapsed()), deliveries)
+}
+
+/// Lets a dispatch wait that is too early. What waits for long waits in the store, out of the others' way.
+async fn wait_early(
+    lane: &Lane,
+    on: &Arc<Delivering>,
+    job: &mut Job,
+    blocked_since: Instant,
+    after: Duration,
+    cause: Early,
+    listener: &mut Option<Listener>,
+) {
+    if after > SHORT_WAIT_MAX && has_deliveries(lane, on, job) {
+        make_room(lane, on, job).await;
+    }
+    let (since, dispatch) = (Some(blocked_since), job.dispatch.clone());
+    match (cause, &*listener) {
+        (Early::Budget, _) => under_pressure(lane, on, job, since, on.sleep(after)).await,
+        // From here on no opening is missed; the next look tells whether one was before.
+        (Early::Window, None) => {
+            *listener = Some(on.listen(&dispatch));
+            lane.tell(on, &dispatch).await;
+            under_pressure(lane, on, job, since, on.invite(&dispatch)).await;
+        }
+        (Early::Window, Some(listener)) => {
+            lane.lock().awaits_person = true;
+            let after = after.min(on.time_left(job));
+            let wait = async {
+                tokio::select! {
+                    () = listener.opened() => {}
+                    () = on.sleep(after) => {}
+                }
+            };
+            under_pressure(lane, on, job, since, wait).await;
+            lane.lock().awaits_person = false;
+        }
+    }
 }
 
 /// True if a dispatch is given up, and its dead letter safe: it waited for too long, or is in the way of others.
@@ -405,6 +462,11 @@ async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> Moved {
             }
             for ticket in tickets {
                 ticket.ack();
+            }
+            if lane.awaits_person() {
+                for queued in &taken {
+                    lane.tell(on, &queued.dispatch).await;
+                }
             }
             debug!(count, "a lane moved to the store");
             Moved::Yes

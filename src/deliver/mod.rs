@@ -18,6 +18,8 @@ mod pace;
 mod plan;
 mod recent;
 mod record;
+mod waiting;
+mod windows;
 
 pub use account::{DeliverContext, DeliverError, Delivering};
 pub use answers::Answers;
@@ -28,3 +30,4 @@ pub use gate::PauseReason;
 pub use http::{Http, TransportError};
 pub use notices::Notices;
 pub(crate) use plan::render;
+pub use windows::Windows;

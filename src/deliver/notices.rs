@@ -50,7 +50,7 @@ impl Notices {
 const fn cause_of(reason: Reason) -> Option<Cause> {
     match reason {
         Reason::Expired | Reason::Overflow => Some(Cause::Expired),
-        Reason::Recipient | Reason::Window | Reason::Handover => Some(Cause::Unreachable),
+        Reason::Recipient | Reason::Handover => Some(Cause::Unreachable),
         Reason::FailedLater => Some(Cause::FailedLater),
         Reason::Uncertain => Some(Cause::Uncertain),
         Reason::NotBridged => Some(Cause::NotBridged),

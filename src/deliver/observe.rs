@@ -3,6 +3,7 @@
 use super::account::Delivering;
 use super::http::TransportError;
 use super::job::Job;
+use super::lane::Lane;
 use crate::clock::now_ms;
 use crate::status::{AccountStatus, LastError};
 use interline_bridge_api::Outcome;
@@ -48,9 +49,10 @@ impl Delivering {
     pub(crate) fn status(&self) -> AccountStatus {
         let paused = self.gate.paused();
         let resumes = paused.map(|(_, until)| until.saturating_duration_since(Instant::now()));
-        let (lanes, held_lanes) = {
+        let (lanes, held_lanes, awaited_people) = {
             let lanes = self.lock_lanes();
-            (lanes.len(), lanes.values().filter(|lane| lane.is_held()).count())
+            let count = |is: fn(&Lane) -> bool| lanes.values().filter(|lane| is(lane)).count();
+            (lanes.len(), count(Lane::is_held), count(Lane::awaits_person))
         };
         let seen = self.seen();
         AccountStatus {
@@ -59,6 +61,7 @@ impl Delivering {
             resumes_in_seconds: resumes.map(|left| left.as_secs()),
             lanes,
             held_lanes,
+            awaited_people,
             lag_ms: seen.lag_ms,
             last_error: seen.last_error.clone(),
         }

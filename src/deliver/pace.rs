@@ -68,15 +68,18 @@ impl Pacing {
             .map_or(Duration::ZERO, |rate| self.lock().audio_video.reserve(rate, self.now()))
     }
 
-    /// Takes a place among the account's messages, and says how long it is until then.
-    fn turn(&self, budgets: &Budgets) -> Duration {
+    /// Takes a place among the account's messages, and says how long it is until then. `said`: what people wrote to the
+    /// account since the last one.
+    fn turn(&self, budgets: &Budgets, said: u32) -> Duration {
         let now = self.now();
         let mut spent = self.lock();
         let fresh = now.saturating_sub(spent.told_at) <= QUOTA_NEWS_MAX;
         let percent = if fresh { spent.used_percent } else { 0 };
-        budgets
-            .messages
-            .map_or(Duration::ZERO, |rate| spent.messages.reserve(rate.slowed(percent), now))
+        let Some(rate) = budgets.messages else { return Duration::ZERO };
+        for _ in 0..if budgets.counts_inbound { said } else { 0 } {
+            spent.messages.reserve(rate, now);
+        }
+        spent.messages.reserve(rate.slowed(percent), now)
     }
 
     /// Takes one from a pair's budget. The platform counted it before it answered: so its count is never behind ours.
@@ -122,7 +125,8 @@ impl Delivering {
         if charge != Charge::Free
             && let Some(account) = self.account_now(live)
         {
-            let wait = self.pacing.turn(&account.budgets);
+            let said = self.context.windows.take_said(&self.account);
+            let wait = self.pacing.turn(&account.budgets, said);
             if !wait.is_zero() {
                 self.sleep(wait).await;
             }
@@ -163,9 +167,17 @@ mod tests {
     fn budgets() -> Budgets {
         Budgets {
             messages: Some(Rate::per_second(80)),
+            counts_inbound: true,
             audio_video: Some(Rate::per_second(10)),
             pair: Some(Rate::new(Duration::from_secs(6), 45)),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_people_write_is_taken_from_the_accounts_budget_where_the_platform_counts_it() {
+        let (pacing, deaf) = (Pacing::default(), Pacing::default());
+        assert!(pacing.turn(&budgets(), 80) > Duration::from_millis(900));
+        assert_eq!(deaf.turn(&Budgets { counts_inbound: false, ..budgets() }, 80), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
@@ -173,7 +185,7 @@ mod tests {
         let pacing = Pacing::default();
         let quota = |used_percent| Quota { used_percent, blocked_for: None };
         let spent = || {
-            let waits = (0..100).map(|_| pacing.turn(&budgets()));
+            let waits = (0..100).map(|_| pacing.turn(&budgets(), 0));
             waits.last().unwrap_or_default()
         };
         assert!(pacing.told(quota(90)), "the first news of it is told");

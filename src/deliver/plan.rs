@@ -138,7 +138,7 @@ pub(crate) fn render(account: &Account, outgoing: &Outgoing) -> Result<Request, 
 }
 
 /// The participant as the platform wants to be told: by the plainest id, or by the scoped one if that is all we have.
-fn recipient(to: &Address) -> Recipient {
+pub(super) fn recipient(to: &Address) -> Recipient {
     let user = to.user.as_exposed_str();
     // A BSUID is `CC.` and letters or digits; phone digits, PSIDs and IGSIDs have no dot.
     if user.contains('.') {

@@ -19,7 +19,7 @@ use interline_bridge_api::Bridge;
 use interline_broker::{
     Acker, Consumer, Delivery, DeliveryTag, LostReason, PublishError, Publisher, topology,
 };
-use interline_envelope::{Dispatch, IdKey};
+use interline_envelope::{Address, Dispatch, IdKey};
 use interline_store::{Store, StoreError};
 pub use lanes::Lanes;
 pub(crate) use lanes::dispatch_message;
@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
-use translate::{Consequences, Settlement, translate};
+use translate::{Consequences, Opening, Settlement, translate};
 
 /// How many events are taken at once.
 const BATCH_MAX: usize = 64;
@@ -51,6 +51,8 @@ pub struct Relay {
     pub answers: crate::deliver::Answers,
     /// News of arrivals on its way to deliver.
     pub arrivals: crate::deliver::Arrivals,
+    /// When people may be written to.
+    pub windows: crate::deliver::Windows,
     /// The daemon's numbers.
     pub metrics: Metrics,
 }
@@ -179,6 +181,7 @@ impl Relay {
         let mut confirms = Vec::new();
         let mut published = Vec::new();
         let mut settlements = Vec::new();
+        let mut opened = Vec::new();
         let kind = delivery.properties.kind.as_deref();
         if kind == Some(TYPE_ANSWER) {
             self.hand_over(bridge.as_ref(), &delivery).await?;
@@ -189,8 +192,15 @@ impl Relay {
                     translate(&live, &self.ids, bridge.as_ref(), &delivery.body)
                 }
             };
-            let Consequences { dispatches, dead, settlements: settled, bindings, arrivals } =
-                consequences;
+            let Consequences {
+                dispatches,
+                dead,
+                settlements: settled,
+                bindings,
+                arrivals,
+                openings,
+            } = consequences;
+            opened = self.openings(openings);
             settlements = settled;
             self.remember(bindings).await;
             self.metrics.event(bridge.manifest().id.as_str(), disposition(&dispatches, &dead));
@@ -206,7 +216,7 @@ impl Relay {
                 confirms.push(publisher.send(letter.into_message(prefix)).await?);
             }
         }
-        let store = self.store.clone();
+        let (store, windows) = (self.store.clone(), self.windows.clone());
         let lanes = lanes.clone();
         Ok(async move {
             let result = async {
@@ -214,6 +224,9 @@ impl Relay {
                 try_join_all(published.into_iter().map(|one| lanes.confirmed(one))).await?;
                 for confirm in confirms {
                     confirm.await?;
+                }
+                for (person, at) in opened {
+                    until_recorded(|| windows.opened(&person, at)).await?;
                 }
                 settle(store.as_ref(), settlements).await
             };
@@ -223,6 +236,21 @@ impl Relay {
 
     async fn hand_over(&self, bridge: &dyn Bridge, delivery: &Delivery) -> Result<(), RelayError> {
         until_recorded(|| self.answers.hand_over(bridge, self.store.as_ref(), delivery)).await
+    }
+
+    /// Counts what people said, and picks the openings of windows that have to be written down.
+    fn openings(&self, openings: Vec<Opening>) -> Vec<(Address, i64)> {
+        let now = crate::clock::now_ms();
+        let mut news = Vec::new();
+        for Opening { person, at } in openings {
+            self.windows.said(&person.account);
+            // Whole seconds may stand for any moment in them; a clock that is ahead of ours proves nothing.
+            let at = at.saturating_add(999).min(now);
+            if self.windows.is_news(&person, at) {
+                news.push((person, at));
+            }
+        }
+        news
     }
 
     async fn remember(&self, bindings: Vec<interline_relay::Binding>) {

@@ -9,7 +9,7 @@ use interline_bridge_api::{BodyError, Bridge, ChatKind, Normalized};
 use interline_envelope::{
     AccountRef, Address, Dispatch, Envelope, IdKey, Kind, Origin, Redacted, StatusState, Unknown,
 };
-use interline_relay::{Absorbed, Binding, Route, Seat, alias, route};
+use interline_relay::{Absorbed, Binding, Route, Seat, alias, opens_window, route};
 use std::panic::AssertUnwindSafe;
 use tracing::debug;
 
@@ -28,6 +28,15 @@ pub(super) struct Consequences {
     pub(super) settlements: Vec<Settlement>,
     pub(super) bindings: Vec<Binding>,
     pub(super) arrivals: Vec<Arrival>,
+    pub(super) openings: Vec<Opening>,
+}
+
+/// A person wrote, so that the account may write freely to them for a while.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub(super) person: Address,
+    /// By the platform's clock: UTC milliseconds.
+    pub(super) at: i64,
 }
 
 /// Translates one body. A panic, of the codec or of what follows, is a dead letter (G10).
@@ -93,6 +102,11 @@ fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &
         }
         return;
     };
+    if opens_window(&envelope)
+        && let Some(own) = seat.own()
+    {
+        out.openings.push(Opening { person: own.address.clone(), at: envelope.time });
+    }
     if let Some(binding) = renewed(&envelope, seat) {
         live.directory.remember(&binding);
         out.bindings.push(binding);

@@ -25,3 +25,4 @@ mod review;
 mod service;
 mod show;
 mod talk;
+mod windows;

@@ -60,9 +60,11 @@ async fn g3_a_pair_that_waits_for_its_budget_holds_up_none_of_fifty_others() {
         |view: &[interline_sandbox::Seen]| view.iter().filter(|seen| !seen.mine).count() >= 45;
     world.until(&chatty.1, "the burst", burst).await;
     let beside = latencies(&world, others, "beside", 10).await;
-    let began = world.phone(&others[0].0).view().iter().find_map(|seen| {
-        (seen.text() == Some("beside 0")).then_some(seen.at_ms)
-    });
+    let began = world
+        .phone(&others[0].0)
+        .view()
+        .iter()
+        .find_map(|seen| (seen.text() == Some("beside 0")).then_some(seen.at_ms));
     let p99 = |sorted: &[u64]| sorted[sorted.len() * 99 / 100 - 1];
     let (alone, along) = (p99(&before), p99(&beside));
     println!("p99 of the others: {alone} ms alone, {along} ms beside the pair");
@@ -120,7 +122,8 @@ async fn g3_a_thousand_messages_to_a_pair_keep_its_limit_and_their_order() {
     for text in texts("chat", 1_000) {
         world.phone(&pair.0).say(text).unwrap();
     }
-    let half = |view: &[interline_sandbox::Seen]| view.iter().filter(|seen| !seen.mine).count() >= 500;
+    let half =
+        |view: &[interline_sandbox::Seen]| view.iter().filter(|seen| !seen.mine).count() >= 500;
     world.until(&pair.1, "half of them", half).await;
     world.until_texts(&pair.1, &texts("chat", 1_000)).await;
     assert!(started.elapsed() > every * (1_000 - 45), "the limit was kept");

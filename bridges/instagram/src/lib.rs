@@ -52,6 +52,8 @@ impl Instagram {
             api_url: "https://graph.facebook.com/v24.0",
             display_name: "Instagram",
             budgets: BUDGETS,
+            // PLATFORMS.md section 4, windows.
+            window_hours: Some(24),
         };
         Self { dialect, manifest, capabilities: capabilities::capabilities() }
     }
@@ -98,6 +100,7 @@ const KINDS: &[Kind] = &[
 const BUDGETS: Budgets = Budgets {
     // Another page says 300.
     messages: Some(Rate::per_second(100)),
+    counts_inbound: false,
     audio_video: Some(Rate::per_second(10)),
     pair: None,
 };

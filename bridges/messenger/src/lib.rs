@@ -47,6 +47,8 @@ impl Messenger {
             api_url: "https://graph.facebook.com/v24.0",
             display_name: "Messenger",
             budgets: BUDGETS,
+            // PLATFORMS.md section 4, windows.
+            window_hours: Some(24),
         };
         Self { dialect, manifest, capabilities: capabilities::capabilities() }
     }
@@ -92,6 +94,7 @@ const KINDS: &[Kind] = &[
 /// PLATFORMS.md section 4, rates.
 const BUDGETS: Budgets = Budgets {
     messages: Some(Rate::per_second(300)),
+    counts_inbound: false,
     audio_video: Some(Rate::per_second(10)),
     pair: None,
 };

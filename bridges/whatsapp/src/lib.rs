@@ -25,7 +25,8 @@ use interline_bridge_api::{
     RenderError, Request, Response, Role, Split, WebhookScheme,
 };
 use interline_envelope::{IdKey, Kind, Platform};
-use interline_relay::{Capabilities, ChatKind, Outgoing};
+use interline_relay::{Action, Capabilities, ChatKind, Outgoing};
+use serde_json::json;
 
 /// The adapter.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ impl WhatsApp {
                 api_url: "https://graph.facebook.com/v24.0",
                 display_name: "WhatsApp",
                 budgets: BUDGETS,
+                // PLATFORMS.md section 4, windows.
+                window_hours: Some(24),
             },
             direct: capabilities::capabilities(ChatKind::Direct),
             group: capabilities::capabilities(ChatKind::Group),
@@ -77,6 +80,7 @@ impl Default for WhatsApp {
 /// PLATFORMS.md section 4, rates.
 const BUDGETS: Budgets = Budgets {
     messages: Some(Rate::per_second(80)),
+    counts_inbound: true,
     audio_video: None,
     // 1 message in 6 s, bursts of 45 borrowed from later quota.
     pair: Some(Rate { every_us: 6_000_000, burst: 45 }),
@@ -112,6 +116,10 @@ impl Bridge for WhatsApp {
 
     fn interpret(&self, request: &Request, response: &Response) -> Outcome {
         interpret::interpret(request, response)
+    }
+
+    fn invitation(&self, template: &str, language: &str) -> Option<Action> {
+        Some(Action::Template(json!({"name": template, "language": {"code": language}})))
     }
 
     fn quota(&self, response: &Response) -> Quota {

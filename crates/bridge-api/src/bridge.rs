@@ -2,7 +2,7 @@
 
 use crate::{Outcome, Request, Response};
 use interline_envelope::{Envelope, IdKey, Kind, Platform};
-use interline_relay::{Budgets, Capabilities, ChatKind, Outgoing, Quota};
+use interline_relay::{Action, Budgets, Capabilities, ChatKind, Outgoing, Quota};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -45,6 +45,8 @@ pub struct Manifest {
     pub display_name: &'static str,
     /// How fast an account may send, unless its operator knows better.
     pub budgets: Budgets,
+    /// For how many hours after a person wrote an account may write freely to them; nothing where that has no end.
+    pub window_hours: Option<u32>,
 }
 
 /// A body that is no event of this platform at all. One malformed *item* is an [`ItemError`] instead.
@@ -200,6 +202,12 @@ pub trait Bridge: Send + Sync + 'static {
 
     /// Reads the platform's answer.
     fn interpret(&self, request: &Request, response: &Response) -> Outcome;
+
+    /// What invites a person to write again whose window is closed: an approved template of the operator's. Nothing
+    /// where the platform has no such thing.
+    fn invitation(&self, _template: &str, _language: &str) -> Option<Action> {
+        None
+    }
 
     /// How much of its quota the account has used, as far as an answer tells: a success or a failure.
     fn quota(&self, _response: &Response) -> Quota {

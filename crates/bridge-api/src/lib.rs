@@ -11,6 +11,6 @@ pub use bridge::{
     BodyError, Bridge, Item, ItemError, Manifest, Normalized, RenderContext, RenderError, Role,
     Split, WebhookScheme,
 };
-pub use interline_relay::{Budgets, Capabilities, Charge, ChatKind, Outgoing, Quota, Rate};
+pub use interline_relay::{Action, Budgets, Capabilities, Charge, ChatKind, Outgoing, Quota, Rate};
 pub use outcome::{Certainty, Class, Failure, Fault, Located, Outcome, RetryVerdict, Scope};
 pub use request::{Method, MultipartFile, Request, RequestBody, Response};

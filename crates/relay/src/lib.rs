@@ -11,6 +11,7 @@ mod outgoing;
 mod pace;
 mod plan;
 mod route;
+mod window;
 
 pub use capabilities::{
     Capabilities, ChatKind, Formatting, MediaAccess, MediaRule, OwnStickers, ReactionRule,
@@ -28,3 +29,4 @@ pub use outgoing::{
 pub use pace::{Bucket, Budgets, Charge, Pairs, Quota, Rate};
 pub use plan::{FitInput, Form, Loss, OriginTraits, Plan, ReactionForm, Reference, Refusal};
 pub use route::{ALIAS_GRAPHEMES_MAX, Absorbed, Route, alias, route};
+pub use window::{Passage, Window, opens_window};

@@ -67,6 +67,8 @@ impl Rate {
 pub struct Budgets {
     /// Messages of the account.
     pub messages: Option<Rate>,
+    /// True if what people write to the account counts as well.
+    pub counts_inbound: bool,
     /// Of the messages, those with sound or film.
     pub audio_video: Option<Rate>,
     /// Messages of the account to one person.

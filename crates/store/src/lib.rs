@@ -17,7 +17,7 @@ pub use key_file::RootKeyFile;
 pub use rows::{
     Copy, DispatchRow, DispatchState, HeldBody, HeldLane, HeldRow, HeldStage, Info, Intent, Known,
     NewCopy, NewDispatch, NewParked, Parked, RequestOutcome, RequestPlan, RequestRow, RequestState,
-    Settings, Settled,
+    ServiceWindow, Settings, Settled,
 };
 pub use sqlite::SqliteStore;
 
@@ -242,6 +242,31 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
     async fn bindings(&self) -> Result<Vec<(Address, Redacted<String>)>, StoreError>;
+
+    /// What is known of the window in which the account may write freely to a person; all 0 where nothing is.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn window_of(&self, person: &Address) -> Result<ServiceWindow, StoreError>;
+
+    /// A person opened the window at `at`. Answers with what is known now.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn window_opened(&self, person: &Address, at: i64) -> Result<ServiceWindow, StoreError>;
+
+    /// The platform refused at `at`, since the window is closed. Answers with what is known now.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn window_refused(&self, person: &Address, at: i64) -> Result<ServiceWindow, StoreError>;
+
+    /// Notes that the person is invited at `at` to open the window. False if that was done since it last opened; then
+    /// nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn window_invited(&self, person: &Address, at: i64) -> Result<bool, StoreError>;
 
     /// Drops what is older than its retention.
     ///

@@ -288,6 +288,18 @@ pub enum Parked {
     TargetKnown(Known),
 }
 
+/// What is known of the window in which an account may write freely to a person. UTC milliseconds; 0: never, as far as
+/// is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServiceWindow {
+    /// When the person last opened it.
+    pub opened: i64,
+    /// When the platform last refused a message for it.
+    pub refused: i64,
+    /// When the person was last invited to open it.
+    pub invited: i64,
+}
+
 /// Where a store lies and how full it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Info {

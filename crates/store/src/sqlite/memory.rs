@@ -1,5 +1,6 @@
 //! Days and what is dropped with them; poison events; second ids of people.
 
+use super::windows;
 use super::writer::Db;
 use crate::StoreError;
 use interline_envelope::{Address, Redacted};
@@ -126,6 +127,7 @@ pub(super) fn retain(db: &mut Db, now: i64) -> Result<(), StoreError> {
     let tombstones = now
         .saturating_sub(i64::try_from(db.settings.copy_retention.as_millis()).unwrap_or(i64::MAX));
     db.connection.execute("DELETE FROM tombstone WHERE at < ?1", [tombstones])?;
+    windows::retain(db, tombstones)?;
     Ok(())
 }
 

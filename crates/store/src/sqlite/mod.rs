@@ -11,11 +11,13 @@ mod keyed;
 mod memory;
 mod parked;
 mod schema;
+mod windows;
 mod writer;
 
 use crate::{
     Copy, DispatchRow, DispatchState, HeldBody, HeldLane, HeldRow, HeldStage, Info, Intent, Known,
-    NewCopy, NewDispatch, NewParked, Parked, RequestOutcome, Settings, Settled, Store, StoreError,
+    NewCopy, NewDispatch, NewParked, Parked, RequestOutcome, ServiceWindow, Settings, Settled,
+    Store, StoreError,
 };
 use async_trait::async_trait;
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
@@ -268,6 +270,26 @@ impl Store for SqliteStore {
 
     async fn bindings(&self) -> Result<Vec<(Address, Redacted<String>)>, StoreError> {
         self.writer.run(memory::bindings).await
+    }
+
+    async fn window_of(&self, person: &Address) -> Result<ServiceWindow, StoreError> {
+        let person = person.clone();
+        self.writer.run(move |db| windows::read(db, &person)).await
+    }
+
+    async fn window_opened(&self, person: &Address, at: i64) -> Result<ServiceWindow, StoreError> {
+        let person = person.clone();
+        self.writer.run(move |db| windows::opened(db, &person, at)).await
+    }
+
+    async fn window_refused(&self, person: &Address, at: i64) -> Result<ServiceWindow, StoreError> {
+        let person = person.clone();
+        self.writer.run(move |db| windows::refused(db, &person, at)).await
+    }
+
+    async fn window_invited(&self, person: &Address, at: i64) -> Result<bool, StoreError> {
+        let person = person.clone();
+        self.writer.run(move |db| windows::invited(db, &person, at)).await
     }
 
     async fn retain(&self, now: i64) -> Result<(), StoreError> {

@@ -28,6 +28,11 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = ["
     CREATE TABLE open_event (key BLOB PRIMARY KEY, run INTEGER NOT NULL, runs INTEGER NOT NULL) STRICT;
     CREATE TABLE binding (key INTEGER PRIMARY KEY, whole BLOB NOT NULL, value BLOB NOT NULL) STRICT;
     CREATE TABLE day (kind TEXT NOT NULL, day INTEGER NOT NULL, PRIMARY KEY (kind, day)) STRICT;
+", "
+    CREATE TABLE window (
+        key INTEGER PRIMARY KEY, whole BLOB NOT NULL,
+        opened INTEGER NOT NULL, refused INTEGER NOT NULL, invited INTEGER NOT NULL
+    ) STRICT;
 "];
 
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
