@@ -16,6 +16,9 @@ pub const TYPE_ANSWER: &str = "interline.answer";
 /// How many times an operator replayed this dead letter.
 pub const HEADER_REPLAYED: &str = "interline-replayed";
 
+/// How often the platform took this dispatch and reported it as failed later.
+pub const HEADER_FAILURES: &str = "interline-failures";
+
 /// Seals and opens dispatches.
 #[derive(Clone, Debug)]
 pub struct Wire {

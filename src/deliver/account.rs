@@ -22,7 +22,7 @@ use crate::dead::Reason;
 use crate::live::{Account, Live, LiveHandle};
 use crate::media::Carrier;
 use crate::metrics::Metrics;
-use crate::wire::{HEADER_REPLAYED, Wire};
+use crate::wire::{HEADER_FAILURES, HEADER_REPLAYED, Wire};
 use interline_bridge_api::{Failure, Outcome, Request};
 use interline_broker::{
     Acker, Consumer, Delivery, HeaderValue, Link, LinkError, LostReason, Publisher, topology,
@@ -232,6 +232,9 @@ impl Delivering {
         let replayed =
             delivery.properties.headers.get(HEADER_REPLAYED).and_then(HeaderValue::as_int);
         let replayed = replayed.map_or(0, |times| u32::try_from(times).unwrap_or(0));
+        let failures =
+            delivery.properties.headers.get(HEADER_FAILURES).and_then(HeaderValue::as_int);
+        let failures = failures.map_or(0, |times| u32::try_from(times).unwrap_or(0));
         let ticket = Ticket { acker: acker.clone(), tag: delivery.tag, session };
         match self.context.wire.open(message_id, &delivery.body) {
             Ok(dispatch) => {
@@ -239,7 +242,8 @@ impl Delivering {
                     dispatch: Arc::new(dispatch),
                     sealed: delivery.body,
                     replayed,
-                    attempts: 0,
+                    attempts: failures,
+                    failures,
                     since_ms: now_ms(),
                     source: Source::Queue(ticket),
                 });

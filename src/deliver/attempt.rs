@@ -16,7 +16,7 @@ use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVer
 use interline_envelope::{Dispatch, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
-    DispatchRow, DispatchState, Intent, NewCopy, NewDispatch, RequestOutcome, RequestPlan,
+    DispatchRow, DispatchState, Intent, NewCopy, NewDispatch, NewSent, RequestOutcome, RequestPlan,
     RequestRow, RequestState, StoreError,
 };
 use std::panic::AssertUnwindSafe;
@@ -106,7 +106,8 @@ impl Delivering {
             return Ok(Step::Done);
         }
         // Before the plan: what waits must not have uploaded its media.
-        if let Some(after) = self.window_wait(dispatch).await? {
+        let sends = row.as_ref().is_none_or(has_unsent);
+        if sends && let Some(after) = self.window_wait(dispatch).await? {
             return Ok(Step::Wait { after, cause: Early::Window });
         }
         if let Some(after) = self.too_early(&live, dispatch) {
@@ -220,7 +221,11 @@ impl Delivering {
         if first_intent {
             let plans = requests.iter().map(request_plan).collect();
             let begin = NewDispatch { id: dispatch.id, time: dispatch.envelope.time, plans };
-            if !self.store().begin(begin, now).await? {
+            let (begun, ()) = tokio::try_join!(
+                self.store().begin(begin, now),
+                self.keep_sent(&live, dispatch, requests, now)
+            )?;
+            if !begun {
                 // It began in the meantime; the next look finds its plan.
                 return Ok(Sent::Step(Step::Again { after: Duration::ZERO }));
             }
@@ -236,6 +241,32 @@ impl Delivering {
         self.observe_answer(&answer, started.elapsed());
         drop(place);
         self.record(of, n, request, now, last, answer, &pass).await
+    }
+
+    /// Keeps what it takes to send a dispatch again, where the platform may say later that it failed. Before the first
+    /// byte leaves, since the report may be faster than the answer.
+    async fn keep_sent(
+        &self,
+        live: &Live,
+        dispatch: &Dispatch,
+        requests: &[Request],
+        since: i64,
+    ) -> Result<(), StoreError> {
+        let account = self.account_now(live);
+        if !account.is_some_and(|account| account.bridge.manifest().fails_later) {
+            return Ok(());
+        }
+        // What came sealed can be sealed again; if not, its failure is told as one that nobody knows.
+        let Ok(body) = self.wire().seal(dispatch) else { return Ok(()) };
+        let sent = NewSent {
+            id: dispatch.id,
+            time: dispatch.envelope.time,
+            account: self.account.clone(),
+            body,
+            plans: requests.iter().map(request_plan).collect(),
+            since,
+        };
+        self.store().keep_sent(sent).await
     }
 
     /// What the answer means, made durable.
@@ -459,7 +490,7 @@ impl Delivering {
         })
     }
 
-    fn backoff(&self, of: &Attempt) -> Duration {
+    pub(super) fn backoff(&self, of: &Attempt) -> Duration {
         let settings = self.settings();
         let seed = u64::from_be_bytes(*of.dispatch.lane.as_bytes());
         interline_relay::backoff(
@@ -485,6 +516,11 @@ fn settled(row: Option<&DispatchRow>, n: usize) -> Option<Vec<Redacted<String>>>
         RequestState::Sent { native_ids } => Some(native_ids.clone()),
         RequestState::Planned | RequestState::Intended { .. } | RequestState::Rejected => None,
     }
+}
+
+/// True if a request is left that the platform is not known to have.
+fn has_unsent(row: &DispatchRow) -> bool {
+    row.requests.iter().any(|request| !matches!(request.state, RequestState::Sent { .. }))
 }
 
 fn number(n: usize) -> u16 {

@@ -42,6 +42,8 @@ pub(super) struct Job {
     pub(super) replayed: u32,
     /// Failed attempts so far, those before a restart of a held one included.
     pub(super) attempts: u32,
+    /// How often the platform took it and reported it as failed later: it goes before what was not sent yet.
+    pub(super) failures: u32,
     /// When this daemon first saw it: UTC milliseconds.
     pub(super) since_ms: i64,
     pub(super) source: Source,

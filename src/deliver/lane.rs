@@ -14,8 +14,8 @@ use super::job::{Job, Source};
 use super::windows::Listener;
 use crate::dead::Reason;
 use interline_envelope::{Address, Dispatch, DispatchId, LaneId};
-use interline_store::{HeldBody, HeldRow, HeldStage, StoreError};
 use interline_notice::Cause;
+use interline_store::{HeldBody, HeldRow, HeldStage, StoreError};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub(super) struct Lane {
     id: LaneId,
     state: Mutex<LaneState>,
     wake: Notify,
+    /// Rows were put before the current job.
+    overtaken: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +49,8 @@ struct LaneState {
     held: bool,
     /// True while the store refuses more rows of this lane.
     full: bool,
+    /// True once rows were put before the others.
+    returned: bool,
     /// True while its head waits for the person to write.
     awaits_person: bool,
     /// Who was told so. Bounded by the participants of the conversation.
@@ -77,12 +81,21 @@ impl Lane {
             id,
             state: Mutex::new(LaneState { held, ..LaneState::default() }),
             wake: Notify::new(),
+            overtaken: Notify::new(),
         }
     }
 
     /// Appends a delivery.
     pub(super) fn push(&self, job: Job) {
-        self.lock().queue.push_back(job);
+        let mut state = self.lock();
+        if job.failures > 0 {
+            // What was sent before stays before what was not.
+            let after = state.queue.iter().rposition(|queued| queued.failures > 0);
+            state.queue.insert(after.map_or(0, |at| at + 1), job);
+        } else {
+            state.queue.push_back(job);
+        }
+        drop(state);
         self.wake.notify_one();
     }
 
@@ -200,7 +213,9 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
         match open_row(on, row) {
             Ok(job) => {
                 // The next row must wait for this one.
-                if !run_job(lane, on, job).await {
+                let done = run_job(lane, on, job).await;
+                // What came back meanwhile stands before the rows that were read here.
+                if !done || std::mem::take(&mut lane.lock().returned) {
                     return;
                 }
             }
@@ -224,6 +239,7 @@ fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
         sealed: row.body.into(),
         replayed: 0,
         attempts: row.attempts,
+        failures: 0,
         since_ms: row.held_at,
         source: Source::Held { seq: row.seq },
     })
@@ -233,6 +249,11 @@ fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
 async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
     let mut blocked_since: Option<Instant> = None;
     let mut listener = None;
+    if job.failures > 0 {
+        // The platform took it and said later that it failed.
+        let wait = on.sleep(on.backoff(&on.attempt_of(&job)));
+        under_pressure(lane, on, &mut job, None, wait).await;
+    }
     loop {
         if on.is_stopping() || !on.is_current(&job) {
             return false;
@@ -278,7 +299,12 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                     settle(lane, on, job).await;
                     return true;
                 }
-                wait_early(lane, on, &mut job, since, after, cause, &mut listener).await;
+                let slept =
+                    wait_early(lane, on, &mut job, since, after, cause, &mut listener).await;
+                if slept && matches!(job.source, Source::Held { .. }) {
+                    // The rows are looked at anew: what came back meanwhile goes first.
+                    return false;
+                }
             }
             Step::Abandon => return false,
         }
@@ -326,7 +352,8 @@ fn must_hold(lane: &Lane, on: &Delivering, job: &Job, started: Instant) -> bool 
     on.settings().lane.must_hold(in_queue.then(|| started.elapsed()), deliveries)
 }
 
-/// Lets a dispatch wait that is too early. What waits for long waits in the store, out of the others' way.
+/// Lets a dispatch wait that is too early. What waits for long waits in the store, out of the others' way. False if it
+/// has to be looked at once more before it waits.
 async fn wait_early(
     lane: &Lane,
     on: &Arc<Delivering>,
@@ -335,18 +362,22 @@ async fn wait_early(
     after: Duration,
     cause: Early,
     listener: &mut Option<Listener>,
-) {
+) -> bool {
     if after > SHORT_WAIT_MAX && has_deliveries(lane, on, job) {
         make_room(lane, on, job).await;
     }
     let (since, dispatch) = (Some(blocked_since), job.dispatch.clone());
     match (cause, &*listener) {
-        (Early::Budget, _) => under_pressure(lane, on, job, since, on.sleep(after)).await,
+        (Early::Budget, _) => {
+            under_pressure(lane, on, job, since, on.sleep(after)).await;
+            true
+        }
         // From here on no opening is missed; the next look tells whether one was before.
         (Early::Window, None) => {
             *listener = Some(on.listen(&dispatch));
             lane.tell(on, &dispatch).await;
             under_pressure(lane, on, job, since, on.invite(&dispatch)).await;
+            false
         }
         (Early::Window, Some(listener)) => {
             lane.lock().awaits_person = true;
@@ -355,10 +386,12 @@ async fn wait_early(
                 tokio::select! {
                     () = listener.opened() => {}
                     () = on.sleep(after) => {}
+                    () = lane.overtaken.notified() => {}
                 }
             };
             under_pressure(lane, on, job, since, wait).await;
             lane.lock().awaits_person = false;
+            true
         }
     }
 }
@@ -453,6 +486,10 @@ async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> Moved {
             {
                 let mut state = lane.lock();
                 state.held = true;
+                if taken.iter().any(|queued| queued.failures > 0) {
+                    state.returned = true;
+                    lane.overtaken.notify_one();
+                }
                 // What arrived while the store wrote is at the end; what was written is at the front.
                 let kept = state.queue.len().min(taken.len());
                 state.queue.drain(..kept);
@@ -500,6 +537,7 @@ fn held_body(job: &Job) -> HeldBody {
         body: job.sealed.to_vec(),
         held_at: job.since_ms,
         attempts: job.attempts,
+        first: job.failures > 0,
     }
 }
 

@@ -231,8 +231,13 @@ impl Lanes {
         message: &OutMessage,
     ) -> bool {
         let _rows = self.held_rows.lock().await;
-        let body =
-            HeldBody { dispatch: id, body: message.body.to_vec(), held_at: now_ms(), attempts: 0 };
+        let body = HeldBody {
+            dispatch: id,
+            body: message.body.to_vec(),
+            held_at: now_ms(),
+            attempts: 0,
+            first: false,
+        };
         match self.store.hold(HeldStage::Relay, lane, account, vec![body]).await {
             Ok(_) => {
                 self.lock().lanes.entry(lane).or_default().held = true;

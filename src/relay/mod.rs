@@ -5,6 +5,7 @@
 //! flows; ids are deterministic, so a repeated event makes the same dispatches, and deliver sends each once (G2).
 
 mod lanes;
+mod later;
 mod poison;
 mod translate;
 
@@ -182,6 +183,7 @@ impl Relay {
         let mut published = Vec::new();
         let mut settlements = Vec::new();
         let mut opened = Vec::new();
+        let mut arrived = Vec::new();
         let kind = delivery.properties.kind.as_deref();
         if kind == Some(TYPE_ANSWER) {
             self.hand_over(bridge.as_ref(), &delivery).await?;
@@ -199,7 +201,14 @@ impl Relay {
                 bindings,
                 arrivals,
                 openings,
+                failed,
+                arrived: told,
             } = consequences;
+            arrived = told;
+            for later in failed {
+                // One after another, so that what goes back to its lane goes back in order.
+                self.act_on(later, &live, &delivery, publisher).await?;
+            }
             opened = self.openings(openings);
             settlements = settled;
             self.remember(bindings).await;
@@ -227,6 +236,9 @@ impl Relay {
                 }
                 for (person, at) in opened {
                     until_recorded(|| windows.opened(&person, at)).await?;
+                }
+                for marker in arrived {
+                    until_recorded(|| store.arrived_later(marker.dispatch, marker.request)).await?;
                 }
                 settle(store.as_ref(), settlements).await
             };

@@ -1,5 +1,6 @@
 //! What follows from one native event: dispatches, dead letters, settlements. Synchronous and without I/O.
 
+use super::later::Later;
 use crate::config::Order;
 use crate::dead::Reason;
 use crate::deliver::Arrival;
@@ -7,7 +8,8 @@ use crate::live::Live;
 use crate::wire::Marker;
 use interline_bridge_api::{BodyError, Bridge, ChatKind, Normalized};
 use interline_envelope::{
-    AccountRef, Address, Dispatch, Envelope, IdKey, Kind, Origin, Redacted, StatusState, Unknown,
+    AccountRef, Address, Dispatch, Envelope, IdKey, Kind, Origin, Redacted, StatusState, Target,
+    Unknown,
 };
 use interline_relay::{Absorbed, Binding, Route, Seat, alias, opens_window, route};
 use std::panic::AssertUnwindSafe;
@@ -29,6 +31,9 @@ pub(super) struct Consequences {
     pub(super) bindings: Vec<Binding>,
     pub(super) arrivals: Vec<Arrival>,
     pub(super) openings: Vec<Opening>,
+    pub(super) failed: Vec<Later>,
+    /// Messages of ours that arrived, on platforms that may report failures later.
+    pub(super) arrived: Vec<Marker>,
 }
 
 /// A person wrote, so that the account may write freely to them for a while.
@@ -81,7 +86,7 @@ fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &
         out.settlements.push(settlement);
     }
     if envelope.kind == Kind::Status {
-        return status(live, envelope, out);
+        return status(live, bridge, envelope, out);
     }
     let account = AccountRef::new(envelope.platform.clone(), &envelope.account);
     let Some(person) = envelope.from.as_ref().filter(|_| !envelope.echo) else {
@@ -149,20 +154,25 @@ fn renewed(envelope: &Envelope, seat: Seat<'_>) -> Option<Binding> {
 }
 
 /// A status of ours changes nothing that others see, but for a failure: the message will not arrive after all.
-fn status(live: &Live, envelope: Envelope, out: &mut Consequences) {
+fn status(live: &Live, bridge: &dyn Bridge, envelope: Envelope, out: &mut Consequences) {
     let Some(status) = &envelope.status else { return };
-    let ours = status.marker.as_deref().and_then(Marker::parse).is_some();
-    if status.state == StatusState::Failed && ours {
-        let error = status.error.as_ref().map_or_else(
-            || "the platform took the message and said later that it failed".to_owned(),
-            |error| {
-                format!(
-                    "the platform took the message and said later that it failed: code {}",
-                    error.code
-                )
+    if let Some(marker) = status.marker.as_deref().and_then(Marker::parse) {
+        match status.state {
+            StatusState::Failed => match later(live, bridge, &envelope, marker) {
+                Some(later) => out.failed.push(later),
+                None => out.dead.push((Reason::FailedLater, failed_later(&envelope))),
             },
-        );
-        out.dead.push((Reason::FailedLater, error));
+            StatusState::Delivered | StatusState::Read | StatusState::Played
+                if bridge.manifest().fails_later =>
+            {
+                out.arrived.push(marker);
+            }
+            StatusState::Delivered
+            | StatusState::Read
+            | StatusState::Played
+            | StatusState::Sent
+            | StatusState::Other(_) => {}
+        }
     }
     let is_final = match status.state {
         StatusState::Delivered | StatusState::Read | StatusState::Played | StatusState::Failed => {
@@ -178,6 +188,28 @@ fn status(live: &Live, envelope: Envelope, out: &mut Consequences) {
     }
 }
 
+/// What a `failed` status is about; nothing where it does not say enough to act on.
+fn later(live: &Live, bridge: &dyn Bridge, envelope: &Envelope, marker: Marker) -> Option<Later> {
+    let failure = bridge.judge(envelope.status.as_ref()?.error.as_ref()?)?;
+    let Target::Messages { native_ids } = envelope.target.as_ref()? else { return None };
+    let account = AccountRef::new(envelope.platform.clone(), &envelope.account);
+    let seat = envelope.from.as_ref().and_then(|person| live.directory.find(&account, person));
+    Some(Later {
+        marker,
+        native_id: native_ids.first()?.clone(),
+        person: seat.and_then(|seat| Some(seat.own()?.address.clone())),
+        at: envelope.time,
+        failure,
+    })
+}
+
+/// The words of the dead letter of a status that nothing is known of.
+fn failed_later(envelope: &Envelope) -> String {
+    let code = envelope.status.as_ref().and_then(|status| Some(status.error.as_ref()?.code));
+    let code = code.map_or_else(String::new, |code| format!(": code {code}"));
+    format!("the platform took the message and said later that it failed{code}")
+}
+
 /// The news that a send of ours arrived: a status or an echo that carries our marker.
 fn settlement(envelope: &Envelope) -> Option<Settlement> {
     let from_status = envelope.status.as_ref().and_then(|status| status.marker.as_deref());
@@ -186,9 +218,7 @@ fn settlement(envelope: &Envelope) -> Option<Settlement> {
         Marker::parse(from_status.or_else(|| if envelope.echo { from_echo() } else { None })?)?;
     let own = || envelope.native_id.iter().cloned().collect();
     let native_ids = match &envelope.target {
-        Some(interline_envelope::Target::Messages { native_ids })
-            if envelope.kind == Kind::Status =>
-        {
+        Some(Target::Messages { native_ids }) if envelope.kind == Kind::Status => {
             native_ids.clone()
         }
         Some(_) | None => own(),

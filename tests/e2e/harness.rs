@@ -177,6 +177,8 @@ pub(crate) struct World {
     pub(crate) paced: bool,
     /// Lines that are put into every `[[account]]`.
     pub(crate) account_lines: String,
+    /// Lines that are put into every `[[account]]` of WhatsApp.
+    pub(crate) whatsapp_lines: String,
     pub(crate) broker_urls: Vec<String>,
     pub(crate) log_level: String,
     /// Environment variables for the daemon.
@@ -224,6 +226,7 @@ impl World {
             ingest_lines: String::new(),
             paced: false,
             account_lines: String::new(),
+            whatsapp_lines: String::new(),
             broker_urls: vec![broker_url.to_owned()],
             log_level: "info".to_owned(),
             env: Vec::new(),
@@ -276,6 +279,9 @@ impl World {
                 writeln!(toml, "api_url = {:?}", platform.api_url()).unwrap();
                 writeln!(toml, "access_token = \"sandbox-token-{id}\"").unwrap();
                 writeln!(toml, "app_secret = \"sandbox-secret-{id}\"").unwrap();
+                if platform.kind() == Kind::WhatsApp {
+                    writeln!(toml, "{}", self.whatsapp_lines).unwrap();
+                }
                 if !self.paced {
                     writeln!(toml, "messages_per_second = 0\npair_interval = \"0s\"").unwrap();
                 }

@@ -11,6 +11,7 @@ mod canaries;
 mod content;
 mod crashes;
 mod egress;
+mod failing;
 mod harness;
 mod ingest;
 mod notices;

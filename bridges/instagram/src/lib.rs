@@ -52,6 +52,7 @@ impl Instagram {
             api_url: "https://graph.facebook.com/v24.0",
             display_name: "Instagram",
             budgets: BUDGETS,
+            fails_later: false,
             // PLATFORMS.md section 4, windows.
             window_hours: Some(24),
         };

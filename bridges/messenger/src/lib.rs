@@ -47,6 +47,7 @@ impl Messenger {
             api_url: "https://graph.facebook.com/v24.0",
             display_name: "Messenger",
             budgets: BUDGETS,
+            fails_later: false,
             // PLATFORMS.md section 4, windows.
             window_hours: Some(24),
         };

@@ -21,10 +21,11 @@ mod status;
 mod walk;
 
 use interline_bridge_api::{
-    BodyError, Bridge, Budgets, Manifest, Normalized, Outcome, Quota, Rate, RenderContext,
+    BodyError, Bridge, Budgets, Failure, Manifest, Normalized, Outcome, Quota, Rate, RenderContext,
     RenderError, Request, Response, Role, Split, WebhookScheme,
 };
-use interline_envelope::{IdKey, Kind, Platform};
+use interline_envelope::{IdKey, Kind, Platform, StatusError};
+use interline_graph::{Network, classify};
 use interline_relay::{Action, Capabilities, ChatKind, Outgoing};
 use serde_json::json;
 
@@ -62,6 +63,7 @@ impl WhatsApp {
                 api_url: "https://graph.facebook.com/v24.0",
                 display_name: "WhatsApp",
                 budgets: BUDGETS,
+                fails_later: true,
                 // PLATFORMS.md section 4, windows.
                 window_hours: Some(24),
             },
@@ -116,6 +118,10 @@ impl Bridge for WhatsApp {
 
     fn interpret(&self, request: &Request, response: &Response) -> Outcome {
         interpret::interpret(request, response)
+    }
+
+    fn judge(&self, error: &StatusError) -> Option<Failure> {
+        Some(classify(Network::WhatsApp, 0, error.code, None, false))
     }
 
     fn invitation(&self, template: &str, language: &str) -> Option<Action> {

@@ -1,7 +1,7 @@
 //! The trait, and what goes in and out of it.
 
-use crate::{Outcome, Request, Response};
-use interline_envelope::{Envelope, IdKey, Kind, Platform};
+use crate::{Failure, Outcome, Request, Response};
+use interline_envelope::{Envelope, IdKey, Kind, Platform, StatusError};
 use interline_relay::{Action, Budgets, Capabilities, ChatKind, Outgoing, Quota};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -45,6 +45,8 @@ pub struct Manifest {
     pub display_name: &'static str,
     /// How fast an account may send, unless its operator knows better.
     pub budgets: Budgets,
+    /// True if the platform may report a message as failed after it took it.
+    pub fails_later: bool,
     /// For how many hours after a person wrote an account may write freely to them; nothing where that has no end.
     pub window_hours: Option<u32>,
 }
@@ -202,6 +204,11 @@ pub trait Bridge: Send + Sync + 'static {
 
     /// Reads the platform's answer.
     fn interpret(&self, request: &Request, response: &Response) -> Outcome;
+
+    /// What the error of a `failed` status means; nothing where the platform has no such statuses.
+    fn judge(&self, _error: &StatusError) -> Option<Failure> {
+        None
+    }
 
     /// What invites a person to write again whose window is closed: an approved template of the operator's. Nothing
     /// where the platform has no such thing.

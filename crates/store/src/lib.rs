@@ -15,9 +15,9 @@ mod sqlite;
 pub use error::StoreError;
 pub use key_file::RootKeyFile;
 pub use rows::{
-    Copy, DispatchRow, DispatchState, HeldBody, HeldLane, HeldRow, HeldStage, Info, Intent, Known,
-    NewCopy, NewDispatch, NewParked, Parked, RequestOutcome, RequestPlan, RequestRow, RequestState,
-    ServiceWindow, Settings, Settled,
+    Copy, DispatchRow, DispatchState, FailedLater, HeldBody, HeldLane, HeldRow, HeldStage, Info,
+    Intent, Known, NewCopy, NewDispatch, NewParked, NewSent, Parked, RequestOutcome, RequestPlan,
+    RequestRow, RequestState, ServiceWindow, Settings, Settled,
 };
 pub use sqlite::SqliteStore;
 
@@ -103,6 +103,31 @@ pub trait Store: Send + Sync {
         n: u16,
         native_ids: Vec<Redacted<String>>,
     ) -> Result<Settled, StoreError>;
+
+    /// Keeps what it takes to send a dispatch again that the platform may report as failed later. One that is kept
+    /// already stays as it is; the oldest go when there are too many.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn keep_sent(&self, sent: NewSent) -> Result<(), StoreError>;
+
+    /// Request `n` of a dispatch arrived: it will not be sent again.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn arrived_later(&self, id: DispatchId, n: u16) -> Result<(), StoreError>;
+
+    /// The platform reports that request `n`, which it took as `native_id`, failed. A dispatch that was done is dead
+    /// from then on, so that [`Store::reopen`] lets that request be sent again, and no other.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn failed_later(
+        &self,
+        id: DispatchId,
+        n: u16,
+        native_id: &Redacted<String>,
+    ) -> Result<FailedLater, StoreError>;
 
     /// Writes where copies are; those that are known stay as they are. What waited for them moves to the held rows of
     /// the lanes that it names, in the same transaction.

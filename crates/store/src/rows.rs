@@ -117,6 +117,45 @@ pub struct NewDispatch {
     pub plans: Vec<RequestPlan>,
 }
 
+/// A dispatch whose failure a platform may report after it took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewSent {
+    /// Which.
+    pub id: DispatchId,
+    /// Its envelope's time.
+    pub time: i64,
+    /// The account that it is for.
+    pub account: AccountRef,
+    /// Its sealed body.
+    pub body: Vec<u8>,
+    /// Its requests, in order.
+    pub plans: Vec<RequestPlan>,
+    /// When it was begun: UTC milliseconds.
+    pub since: i64,
+}
+
+/// What is known of a message that failed after the platform took it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailedLater {
+    /// It was done, and is dead now; with this it can be sent again.
+    Sent {
+        /// The account that it is for.
+        account: AccountRef,
+        /// Its sealed body.
+        body: Vec<u8>,
+        /// When it was begun: UTC milliseconds.
+        since: i64,
+        /// How often a send of it was reported as failed.
+        failures: u32,
+    },
+    /// Its sending is not recorded to its end yet.
+    UnderWay,
+    /// It arrived, or the report was acted on before.
+    NoNews,
+    /// Nothing is known of it (any more).
+    Unknown,
+}
+
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestOutcome {
@@ -228,6 +267,8 @@ pub struct HeldBody {
     pub held_at: i64,
     /// Failed attempts so far.
     pub attempts: u32,
+    /// True for what was sent before and comes back: it stands before all of its lane that was not sent yet.
+    pub first: bool,
 }
 
 /// Something held.

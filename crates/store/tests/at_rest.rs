@@ -79,7 +79,13 @@ async fn fill(store: &SqliteStore) {
         let finish = (n % 2 == 0).then_some(DispatchState::Done);
         store.outcome(id, now, 0, sent, vec![copy], finish).await.unwrap();
         if n % 10 == 0 {
-            let held = HeldBody { dispatch: id, body: plan.clone(), held_at: now, attempts: 0 };
+            let held = HeldBody {
+                dispatch: id,
+                body: plan.clone(),
+                held_at: now,
+                attempts: 0,
+                first: false,
+            };
             store
                 .hold(HeldStage::Deliver, LaneId::from_bytes([1; 8]), &person.account, vec![held])
                 .await

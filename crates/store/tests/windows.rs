@@ -38,3 +38,15 @@ async fn a_window_is_known_over_a_restart_and_its_person_invited_once_until_it_o
     store.retain(60 + 32 * 86_400_000).await.unwrap();
     assert_eq!(store.window_of(&alice).await.unwrap(), ServiceWindow::default());
 }
+
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_to_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    let path = folder.path().join("s.db");
+    let older = "DROP TABLE window; DROP TABLE sent; PRAGMA user_version = 1;";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(older).unwrap();
+    let store = open(folder.path());
+    assert_eq!(store.info().await.unwrap().schema_version, 2);
+    store.window_opened(&address("whatsapp/1/15550001111"), 10).await.unwrap();
+}

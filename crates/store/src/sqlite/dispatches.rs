@@ -4,6 +4,7 @@
 //! (older than the retention, or of tomorrow) lies in a table of the day on which it came.
 
 use super::memory::{DAY_MS, Kind, day_table, days, make_day, now_ms, oldest_day};
+use super::sent;
 use super::writer::Db;
 use crate::{
     DispatchRow, DispatchState, Intent, NewDispatch, RequestOutcome, RequestRow, RequestState,
@@ -185,6 +186,28 @@ pub(super) fn reopen(db: &mut Db, id: DispatchId, time: i64) -> Result<(), Store
     write(db, id, place, &row)
 }
 
+/// A dispatch that was done is dead after all, with what became of its requests.
+pub(super) fn restore_dead(
+    db: &mut Db,
+    id: DispatchId,
+    time: i64,
+    requests: Vec<RequestRow>,
+) -> Result<(), StoreError> {
+    let Some((place, mut row)) = locate(db, id, time)? else { return Ok(()) };
+    row.state = DispatchState::Dead;
+    row.requests = requests;
+    write(db, id, place, &row)
+}
+
+/// Another request of a dead dispatch failed as well.
+pub(super) fn reject(db: &mut Db, id: DispatchId, time: i64, n: u16) -> Result<(), StoreError> {
+    let Some((place, mut row)) = locate(db, id, time)? else { return Ok(()) };
+    if let Some(request) = row.requests.get_mut(usize::from(n)) {
+        request.state = RequestState::Rejected;
+    }
+    write(db, id, place, &row)
+}
+
 fn delete(db: &Db, id: DispatchId, place: Place) -> Result<(), StoreError> {
     let key = db.keyed.key(TABLE, &[id.as_bytes()]);
     let sql = format!("DELETE FROM {} WHERE key = ?1", day_table(place.0, place.1));
@@ -219,6 +242,10 @@ pub(super) fn settle(
     for place in places(db) {
         let Some(mut row) = find(db, id, place)? else { continue };
         if row.state == DispatchState::Done {
+            return Ok(Settled::AlreadyKnown);
+        }
+        // News of a send that failed since says nothing of the one that follows it.
+        if sent::has_failed(db, id, native_ids)? {
             return Ok(Settled::AlreadyKnown);
         }
         let Some(request) = row.requests.get_mut(usize::from(n)) else {

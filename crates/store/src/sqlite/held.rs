@@ -7,6 +7,8 @@ use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
 const TABLE: &str = "held";
+/// How many rows can stand before the others: more than there ever will be.
+const FIRST_ROWS: i64 = 1 << 40;
 /// So many rows any lane may have, however small the bound of all is.
 const LANE_ROWS_MIN: u64 = 256;
 
@@ -29,7 +31,7 @@ pub(super) fn append(
 ) -> Result<Vec<u64>, StoreError> {
     let mut seqs = Vec::with_capacity(bodies.len());
     for body in bodies {
-        let held: Option<u64> = db
+        let held: Option<i64> = db
             .connection
             .prepare_cached(
                 "SELECT seq FROM held WHERE stage = ?1 AND lane = ?2 AND dispatch = ?3",
@@ -39,7 +41,7 @@ pub(super) fn append(
             })
             .optional()?;
         seqs.push(match held {
-            Some(seq) => seq,
+            Some(seq) => public(seq)?,
             None => insert(db, stage, lane, account, body)?,
         });
     }
@@ -76,9 +78,12 @@ pub(super) fn insert(
     body: &HeldBody,
 ) -> Result<u64, StoreError> {
     // The number is part of the seal, so the row is made first and filled then, within one transaction.
+    let first = if body.first { Some(next_first(db)?) } else { None };
     db.connection
-        .prepare_cached("INSERT INTO held (stage, lane, dispatch, value) VALUES (?1, ?2, ?3, x'')")?
-        .execute((stage.number(), lane.as_bytes(), body.dispatch.as_bytes()))?;
+        .prepare_cached(
+            "INSERT INTO held (seq, stage, lane, dispatch, value) VALUES (?1, ?2, ?3, ?4, x'')",
+        )?
+        .execute((first, stage.number(), lane.as_bytes(), body.dispatch.as_bytes()))?;
     let seq = db.connection.last_insert_rowid();
     let value = Value {
         platform: account.platform.clone(),
@@ -91,7 +96,21 @@ pub(super) fn insert(
     db.connection
         .prepare_cached("UPDATE held SET value = ?1 WHERE seq = ?2")?
         .execute((sealed, seq))?;
-    u64::try_from(seq).map_err(|_| StoreError::Damaged)
+    public(seq)
+}
+
+/// The number of the next row that stands before all others but those of its kind.
+fn next_first(db: &Db) -> Result<i64, StoreError> {
+    let last: Option<i64> = db
+        .connection
+        .prepare_cached("SELECT max(seq) FROM held WHERE seq < 0")?
+        .query_row([], |row| row.get(0))?;
+    Ok(last.map_or(-FIRST_ROWS, |last| last + 1).min(-1))
+}
+
+/// Numbers as callers see them: never negative, in the same order.
+fn public(seq: i64) -> Result<u64, StoreError> {
+    u64::try_from(seq.saturating_add(FIRST_ROWS)).map_err(|_| StoreError::Damaged)
 }
 
 /// At most `held_rows_max` rows in all, so reading them at start is bounded.
@@ -137,7 +156,7 @@ pub(super) fn peek(
         let (seq, dispatch, sealed) = row?;
         let value: Value = db.keyed.open(TABLE, seq, &sealed)?;
         Ok(HeldRow {
-            seq: u64::try_from(seq).map_err(|_| StoreError::Damaged)?,
+            seq: public(seq)?,
             dispatch: DispatchId::from_bytes(dispatch),
             account: AccountRef::new(value.platform, &value.account),
             body: value.body,
@@ -149,7 +168,7 @@ pub(super) fn peek(
 }
 
 pub(super) fn release(db: &Db, stage: HeldStage, lane: LaneId, seq: u64) -> Result<(), StoreError> {
-    let seq = i64::try_from(seq).map_err(|_| StoreError::Unknown)?;
+    let seq = i64::try_from(seq).map_err(|_| StoreError::Unknown)?.saturating_sub(FIRST_ROWS);
     db.connection
         .prepare_cached("DELETE FROM held WHERE seq = ?1 AND stage = ?2 AND lane = ?3")?
         .execute((seq, stage.number(), lane.as_bytes()))?;

@@ -11,13 +11,14 @@ mod keyed;
 mod memory;
 mod parked;
 mod schema;
+mod sent;
 mod windows;
 mod writer;
 
 use crate::{
-    Copy, DispatchRow, DispatchState, HeldBody, HeldLane, HeldRow, HeldStage, Info, Intent, Known,
-    NewCopy, NewDispatch, NewParked, Parked, RequestOutcome, ServiceWindow, Settings, Settled,
-    Store, StoreError,
+    Copy, DispatchRow, DispatchState, FailedLater, HeldBody, HeldLane, HeldRow, HeldStage, Info,
+    Intent, Known, NewCopy, NewDispatch, NewParked, NewSent, Parked, RequestOutcome, ServiceWindow,
+    Settings, Settled, Store, StoreError,
 };
 use async_trait::async_trait;
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
@@ -156,6 +157,24 @@ impl Store for SqliteStore {
         native_ids: Vec<Redacted<String>>,
     ) -> Result<Settled, StoreError> {
         self.writer.run(move |db| dispatches::settle(db, id, n, &native_ids)).await
+    }
+
+    async fn keep_sent(&self, new: NewSent) -> Result<(), StoreError> {
+        self.writer.run(move |db| sent::keep(db, &new)).await
+    }
+
+    async fn arrived_later(&self, id: DispatchId, n: u16) -> Result<(), StoreError> {
+        self.writer.run(move |db| sent::arrived(db, id, n)).await
+    }
+
+    async fn failed_later(
+        &self,
+        id: DispatchId,
+        n: u16,
+        native_id: &Redacted<String>,
+    ) -> Result<FailedLater, StoreError> {
+        let native_id = native_id.clone();
+        self.writer.run(move |db| sent::failed(db, id, n, &native_id)).await
     }
 
     async fn record_copies(&self, new_copies: Vec<NewCopy>) -> Result<Vec<LaneId>, StoreError> {

@@ -104,7 +104,13 @@ fn read(db: &Db, sql: &str, argument: i64) -> Result<Vec<Row>, StoreError> {
 /// The bound of held rows does not apply: they were within that of parked ones.
 fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<LaneId>, StoreError> {
     rows.map(|(seq, dispatch, value)| {
-        let body = HeldBody { dispatch, body: value.body, held_at: value.since, attempts: 0 };
+        let body = HeldBody {
+            dispatch,
+            body: value.body,
+            held_at: value.since,
+            attempts: 0,
+            first: false,
+        };
         let account = AccountRef::new(value.platform, &value.account);
         held::insert(db, HeldStage::Deliver, value.lane, &account, &body)?;
         db.connection.prepare_cached("DELETE FROM parked WHERE seq = ?1")?.execute([seq])?;

@@ -33,6 +33,10 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = ["
         key INTEGER PRIMARY KEY, whole BLOB NOT NULL,
         opened INTEGER NOT NULL, refused INTEGER NOT NULL, invited INTEGER NOT NULL
     ) STRICT;
+    CREATE TABLE sent (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, dispatch BLOB NOT NULL UNIQUE, at INTEGER NOT NULL,
+        value BLOB NOT NULL
+    ) STRICT;
 "];
 
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {

@@ -1,0 +1,119 @@
+//! What the store knows of messages that a platform took and may report as failed later.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use interline_envelope::{Address, DispatchId, LaneId, Redacted, RootKey};
+use interline_store::{
+    DispatchState, FailedLater, HeldBody, HeldStage, NewDispatch, NewSent, RequestOutcome,
+    RequestPlan, RequestState, Settings, SqliteStore, Store,
+};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+fn now() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+fn id(n: u8) -> DispatchId {
+    DispatchId::from_bytes([n; 16])
+}
+
+fn native(text: &str) -> Redacted<String> {
+    Redacted::new(text.to_owned())
+}
+
+/// A store with a dispatch of so many requests that is begun and kept; nothing of it was sent yet.
+async fn begun(folder: &tempfile::TempDir, requests: usize) -> (SqliteStore, i64) {
+    let key = RootKey::published_test_key();
+    let store = SqliteStore::open(&folder.path().join("s.db"), &key, &Settings::default()).unwrap();
+    let time = now();
+    let plans: Vec<_> = (0..requests).map(|_| RequestPlan { body: b"plan".to_vec() }).collect();
+    store.begin(NewDispatch { id: id(1), time, plans: plans.clone() }, time).await.unwrap();
+    let account = Address::parse("whatsapp/1/15550001111").unwrap().account;
+    let sent = NewSent { id: id(1), time, account, body: b"sealed".to_vec(), plans, since: 5 };
+    store.keep_sent(sent).await.unwrap();
+    (store, time)
+}
+
+async fn send(store: &SqliteStore, time: i64, n: u16, last: bool) {
+    let outcome = RequestOutcome::Sent { native_ids: vec![native("first")] };
+    let finish = last.then_some(DispatchState::Done);
+    store.outcome(id(1), time, n, outcome, Vec::new(), finish).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_one_request_that_failed_later_is_sent_again_and_its_neighbours_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 2).await;
+    send(&store, time, 0, false).await;
+    let early = store.failed_later(id(1), 0, &native("first")).await.unwrap();
+    assert_eq!(early, FailedLater::UnderWay);
+    send(&store, time, 1, true).await;
+    let failed = store.failed_later(id(1), 0, &native("first")).await.unwrap();
+    let FailedLater::Sent { body, since, failures, .. } = failed else { panic!("{failed:?}") };
+    assert_eq!((body.as_slice(), since, failures), (b"sealed".as_slice(), 5, 1));
+    store.reopen(id(1), time).await.unwrap();
+    let row = store.dispatch(id(1), time).await.unwrap().unwrap();
+    assert_eq!(row.state, DispatchState::Open);
+    assert_eq!(row.requests[0].state, RequestState::Planned);
+    assert!(matches!(row.requests[1].state, RequestState::Sent { .. }));
+}
+
+#[tokio::test]
+async fn g2_a_failure_that_is_told_again_is_no_news_once_the_message_was_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 1).await;
+    send(&store, time, 0, true).await;
+    let told =
+        async |native_id: &str| store.failed_later(id(1), 0, &native(native_id)).await.unwrap();
+    assert!(matches!(told("first").await, FailedLater::Sent { failures: 1, .. }));
+    // Whoever heard it first may have died before the message went back to its lane.
+    assert!(matches!(told("first").await, FailedLater::Sent { failures: 1, .. }));
+    store.reopen(id(1), time).await.unwrap();
+    assert_eq!(told("first").await, FailedLater::NoNews);
+    store.settle(id(1), 0, vec![native("first")]).await.unwrap();
+    let row = store.dispatch(id(1), time).await.unwrap().unwrap();
+    assert_eq!(row.state, DispatchState::Open);
+    assert_eq!(
+        row.requests[0].state,
+        RequestState::Planned,
+        "old news says nothing of the next send"
+    );
+    send(&store, time, 0, true).await;
+    assert_eq!(told("first").await, FailedLater::NoNews);
+    assert!(matches!(told("second").await, FailedLater::Sent { failures: 2, .. }));
+    assert_eq!(store.failed_later(id(9), 0, &native("x")).await.unwrap(), FailedLater::Unknown);
+}
+
+#[tokio::test]
+async fn a_message_that_arrived_does_not_fail_any_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 2).await;
+    send(&store, time, 0, false).await;
+    send(&store, time, 1, true).await;
+    store.arrived_later(id(1), 0).await.unwrap();
+    let failed = |n| {
+        let store = &store;
+        async move { store.failed_later(id(1), n, &native("first")).await.unwrap() }
+    };
+    assert_eq!(failed(0).await, FailedLater::NoNews);
+    store.arrived_later(id(1), 1).await.unwrap();
+    assert_eq!(failed(1).await, FailedLater::Unknown, "its row is gone");
+}
+
+#[tokio::test]
+async fn g3_what_comes_back_is_held_before_what_was_not_sent_yet_and_in_its_own_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = begun(&folder, 1).await;
+    let account = Address::parse("whatsapp/1/15550001111").unwrap().account;
+    let lane = LaneId::from_bytes([1; 8]);
+    let held =
+        |n: u8, first| HeldBody { dispatch: id(n), body: vec![n], held_at: 5, attempts: 0, first };
+    let stage = HeldStage::Deliver;
+    store.hold(stage, lane, &account, vec![held(3, false), held(1, true)]).await.unwrap();
+    store.hold(stage, lane, &account, vec![held(4, false), held(2, true)]).await.unwrap();
+    let rows = store.held_peek(stage, lane, 10).await.unwrap();
+    let order: Vec<_> = rows.iter().map(|row| row.dispatch).collect();
+    assert_eq!(order, [id(1), id(2), id(3), id(4)]);
+    store.held_release(stage, lane, rows[0].seq).await.unwrap();
+    assert_eq!(store.held_peek(stage, lane, 1).await.unwrap()[0].dispatch, id(2));
+}

@@ -1,0 +1,137 @@
+//! Messages that a platform took and reported as failed later (WhatsApp 131047, 131026, 131053 …).
+//!
+//! Acted on as if the send itself had been refused: what may pass goes back to its lane and is sent once more, what is
+//! final becomes a dead letter of the message. A message that arrived after all stays arrived.
+
+use super::lanes::dispatch_message;
+use super::{Relay, RelayError, STORE_RETRY, dead_letter, until_recorded};
+use crate::dead::{DeadLetter, Reason, Stage};
+use crate::live::Live;
+use crate::wire::{HEADER_FAILURES, HEADER_REPLAYED, Marker, TYPE_DISPATCH};
+use interline_bridge_api::{Failure, RetryVerdict};
+use interline_broker::{Delivery, HeaderValue, Publisher, topology};
+use interline_envelope::{Address, Redacted};
+use interline_store::{FailedLater, StoreError};
+use std::time::Duration;
+use tracing::{debug, error, info};
+
+/// How often a message that passes is sent once more.
+const FAILURES_MAX: u32 = 5;
+/// How often a message that is still being recorded is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// After so many looks it counts as one that nobody knows.
+const LOOKS_MAX: u32 = 25;
+
+/// A status that says: it failed after all.
+#[derive(Debug)]
+pub(super) struct Later {
+    pub(super) marker: Marker,
+    /// Whom it was for; nothing if that person is in no conversation any more.
+    pub(super) person: Option<Address>,
+    /// The platform's id of the send that failed.
+    pub(super) native_id: Redacted<String>,
+    /// When it failed, by the platform's clock: UTC milliseconds.
+    pub(super) at: i64,
+    pub(super) failure: Failure,
+}
+
+impl Relay {
+    /// Acts on a failure that an event tells of.
+    ///
+    /// # Errors
+    /// [`RelayError`]; the event is not acknowledged then and comes again.
+    pub(super) async fn act_on(
+        &self,
+        later: Later,
+        live: &Live,
+        event: &Delivery,
+        publisher: &Publisher,
+    ) -> Result<(), RelayError> {
+        let prefix = &live.config.broker.prefix;
+        let (account, body, since, failures) = match self.failed_later(&later).await? {
+            FailedLater::Sent { account, body, since, failures } => {
+                (account, body, since, failures)
+            }
+            FailedLater::NoNews => {
+                debug!(dispatch_id = %later.marker.dispatch, "a failure is no news");
+                return Ok(());
+            }
+            FailedLater::UnderWay | FailedLater::Unknown => {
+                let error =
+                    format!("the platform took the message and said later: {}", later.failure);
+                if let Some(letter) = dead_letter(live, event, vec![(Reason::FailedLater, error)]) {
+                    self.metrics.dead_letter(Stage::Relay, letter.reason);
+                    publisher.publish(letter.into_message(prefix)).await?;
+                }
+                return Ok(());
+            }
+        };
+        let id = later.marker.dispatch;
+        let passes = match later.failure.class.retry() {
+            RetryVerdict::WhenWindowOpens => true,
+            RetryVerdict::AfterBackoff | RetryVerdict::WhenAccountRecovers => {
+                failures <= FAILURES_MAX
+            }
+            RetryVerdict::WhenThreadReturns | RetryVerdict::Never => false,
+        };
+        if passes {
+            if later.failure.class.retry() == RetryVerdict::WhenWindowOpens
+                && let Some(person) = &later.person
+            {
+                // A clock that is ahead of ours would keep the window closed when the person writes.
+                let at = later.at.min(crate::clock::now_ms());
+                until_recorded(|| self.windows.refused(person, at)).await?;
+            }
+            info!(dispatch_id = %id, error = %later.failure, "a message failed after it was taken; it goes back to its lane");
+            let mut message = dispatch_message(prefix, &account, id, body, None);
+            let headers = &mut message.properties.headers;
+            headers.insert(HEADER_REPLAYED.to_owned(), HeaderValue::Int(1));
+            headers.insert(HEADER_FAILURES.to_owned(), HeaderValue::Int(i64::from(failures)));
+            publisher.publish(message).await?;
+            return Ok(());
+        }
+        let reason = Reason::of(later.failure.class).unwrap_or(Reason::FailedLater);
+        error!(dispatch_id = %id, account_ref = %account, reason = reason.as_str(), error = %later.failure,
+            disposition = "dead-letter", "a message failed after it was taken");
+        self.metrics.dead_letter(Stage::Deliver, reason);
+        let letter = DeadLetter {
+            reason,
+            stage: Stage::Deliver,
+            attempts: failures,
+            error: format!("the platform took it and said later: {}", later.failure),
+            first_ms: since,
+            body: body.into(),
+            message_id: id.to_string(),
+            kind: TYPE_DISPATCH,
+            exchange: topology::dispatch_exchange(prefix),
+            routing_key: topology::account_key(account.platform.as_str(), &account.account),
+            replayed: 0,
+        };
+        publisher.publish(letter.into_message(prefix)).await?;
+        Ok(())
+    }
+
+    /// Takes what the store knows of the message; waits while its sending is still being recorded.
+    async fn failed_later(&self, later: &Later) -> Result<FailedLater, RelayError> {
+        let Marker { dispatch, request } = later.marker;
+        let mut looks = 0;
+        loop {
+            match self.store.failed_later(dispatch, request, &later.native_id).await {
+                Ok(FailedLater::UnderWay) if looks < LOOKS_MAX => {
+                    looks += 1;
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                Ok(known) => return Ok(known),
+                Err(StoreError::Closed) => return Err(RelayError::StoreClosed),
+                Err(failure @ (StoreError::Sqlite(_) | StoreError::Commit(_))) => {
+                    error!(error = %failure, "what became of a send cannot be looked up; trying again");
+                    tokio::time::sleep(STORE_RETRY).await;
+                }
+                Err(failure) => {
+                    error!(error = %failure, "what became of a send can never be looked up");
+                    return Ok(FailedLater::Unknown);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What WhatsApp takes with 200 and reports as failed later is acted on as if the send had been refused.
+
+use crate::harness::{Broker, Seat, World, messenger, whatsapp};
+use crate::queues::{Dead, Queues, reasons};
+use interline_sandbox::{Fault, Order};
+
+async fn world() -> (Broker, World, Seat, Seat) {
+    let (from, to) = (messenger(1, "Alice"), whatsapp(1, "Bob"));
+    let broker = Broker::mock().await.unwrap();
+    let room = vec![("c".to_owned(), vec![from.clone(), to.clone()])];
+    let world = World::new(&broker.uri(), room).await;
+    (broker, world, from, to)
+}
+
+/// The next send to this person is taken and reported as failed with that code.
+fn fail_later(world: &World, to: &Seat, code: u64) {
+    let Fault::Graph(fault) = Fault::graph(400, code, None) else { panic!("a Graph error") };
+    let order = Order::next(Fault::FailLater(fault)).person(&to.person);
+    world.platforms.whatsapp().order(order);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_failed_for_good_after_it_was_taken_is_a_dead_letter_that_a_replay_sends_once_more() {
+    let (broker, mut world, from, to) = world().await;
+    world.start();
+    fail_later(&world, &to, 131_026);
+    world.phone(&from).say("lost").unwrap();
+    let queues = Queues::connect(&broker.uri()).await;
+    let letters: Vec<Dead> = queues.until_dead(1).await;
+    assert_eq!(reasons(&letters), ["recipient"]);
+    assert_eq!(letters[0].stage, "deliver");
+    assert!(letters[0].error.contains("131026"), "{}", letters[0].error);
+    world.phone(&from).say("found").unwrap();
+    world.until_texts(&to, &["found".to_owned()]).await;
+    let config = world.config_path();
+    let replayed = tokio::task::spawn_blocking(move || {
+        let mut replay = std::process::Command::new(env!("CARGO_BIN_EXE_interline"));
+        replay.args(["dead", "replay", "--all", "--config"]).arg(config).status().unwrap()
+    });
+    assert!(replayed.await.unwrap().success());
+    world.until_texts(&to, &["found".to_owned(), "lost".to_owned()]).await;
+    assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_what_failed_for_now_after_it_was_taken_is_sent_again_once_however_often_that_is_told() {
+    let (broker, mut world, from, to) = world().await;
+    world.platforms.whatsapp().change_settings(|settings| settings.delivery.copies = 3);
+    world.start();
+    fail_later(&world, &to, 131_000);
+    world.phone(&from).say("one").unwrap();
+    world.until_texts(&to, &["one".to_owned()]).await;
+    world.phone(&from).say("two").unwrap();
+    world.until_texts(&to, &["one".to_owned(), "two".to_owned()]).await;
+    let idle = tokio::time::timeout(crate::harness::LIMIT, world.platforms.idle());
+    assert!(idle.await.is_ok(), "every webhook is taken");
+    assert_eq!(world.stop().await, Some(0));
+    world.until_texts(&to, &["one".to_owned(), "two".to_owned()]).await;
+    assert_eq!(reasons(&Queues::connect(&broker.uri()).await.dead().await), Vec::<&str>::new());
+}
