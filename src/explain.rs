@@ -10,7 +10,7 @@ use interline_envelope::{
     AccountRef, Address, Envelope, IdKey, Kind, MediaKind, Redacted, ReplyTo, Target,
 };
 use interline_relay::{
-    Absorbed, Action, Attribution, Conversation, Directory, FitInput, Form, MediaSource,
+    Absorbed, Action, Attribution, Conversation, Directory, FitInput, Form, Means, MediaSource,
     OriginTraits, OutMedia, Outgoing, Participant, ReactionForm, Recipient, Reference, Route,
     alias, fit, route,
 };
@@ -157,6 +157,7 @@ fn explain_one(
         target: &references.1,
         earlier_reaction: circumstances.earlier_reaction,
         mark_forwarded: false,
+        means: Means::default(),
     });
     explanation.form = plan.form.as_str();
     explanation.shown = plan.outgoings.iter().map(shown).collect();

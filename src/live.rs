@@ -1,9 +1,10 @@
 //! Accounts and conversations as they are now; a reload swaps them whole.
 
 use crate::config::{Config, Egress, Order, Secret, Uncertain, WindowTemplate};
-use interline_bridge_api::Bridge;
+use interline_bridge_api::{Bridge, Capabilities, ChatKind};
 use interline_envelope::{AccountRef, Platform};
 use interline_relay::{Budgets, Directory, DirectoryError};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -34,6 +35,22 @@ pub struct Account {
     pub budgets: Budgets,
     /// What invites a person to write again whose window is closed.
     pub window_template: Option<WindowTemplate>,
+}
+
+impl Account {
+    /// What its people can be shown, by the way that its requests leave.
+    pub fn capabilities(&self, chat: ChatKind) -> Cow<'_, Capabilities> {
+        let own = self.bridge.capabilities(chat);
+        match self.egress {
+            Egress::Http => Cow::Borrowed(own),
+            // Bytes do not go through a queue: the platform fetches media from an address.
+            Egress::Queue => {
+                let mut without_upload = own.clone();
+                without_upload.media.iter_mut().for_each(|rule| rule.by_upload = false);
+                Cow::Owned(without_upload)
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for Account {

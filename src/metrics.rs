@@ -55,6 +55,12 @@ struct OfBridge {
     bridge: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfMedia {
+    bridge: String,
+    outcome: &'static str,
+}
+
 type Histograms = Family<OfBridge, Histogram, fn() -> Histogram>;
 
 /// What became of an event at the relay.
@@ -78,6 +84,33 @@ impl Disposition {
     }
 }
 
+/// What became of a medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MediaFate {
+    /// The target has it as it was.
+    Copied,
+    /// The target has it in another format.
+    Converted,
+    /// A link stands in its place.
+    Linked,
+    /// A line that says so stands in its place.
+    NotShown,
+    /// It could not be had or handed over, and is tried again.
+    Retried,
+}
+
+impl MediaFate {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Copied => "copied",
+            Self::Converted => "converted",
+            Self::Linked => "linked",
+            Self::NotShown => "not-shown",
+            Self::Retried => "retried",
+        }
+    }
+}
+
 /// Gauges that are read when Prometheus asks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Levels {
@@ -97,6 +130,10 @@ struct Inner {
     sends: Family<Send, Counter>,
     dead: Family<Dead, Counter>,
     dead_since_start: AtomicU64,
+    media: Family<OfMedia, Counter>,
+    media_bytes: Family<OfBridge, Counter>,
+    downloads: Family<OfBridge, Counter>,
+    downloaded_bytes: Family<OfBridge, Counter>,
     lanes: Family<OfAccount, Gauge>,
     paused: Family<OfAccount, Gauge>,
     send_seconds: Histograms,
@@ -174,6 +211,10 @@ impl Metrics {
             sends: at.plain("sends", "Requests to a platform by what came of them"),
             dead: at.plain("dead_letters", "Dead letters put down"),
             dead_since_start: AtomicU64::new(0),
+            media: at.plain("media", "Media by what became of them at their target"),
+            media_bytes: at.plain("media_bytes", "Bytes of media handed to a platform"),
+            downloads: at.plain("media_downloads", "Downloads of linked media begun"),
+            downloaded_bytes: at.plain("media_downloaded_bytes", "Bytes of linked media given out"),
             lanes: at.plain("lanes", "Lanes with something to send"),
             paused: at.plain("account_paused", "1 while the account does not send"),
             send_seconds: at.timed("send", sends, by_bridge()),
@@ -236,6 +277,25 @@ impl Metrics {
     /// All of them since the start.
     pub(crate) fn dead_letters(&self) -> u64 {
         self.0.dead_since_start.load(Ordering::Relaxed)
+    }
+
+    /// `bytes`: what the target took.
+    pub(crate) fn media(&self, target: &AccountRef, fate: MediaFate, bytes: u64) {
+        let bridge = target.platform.as_str().to_owned();
+        let label = OfMedia { bridge: bridge.clone(), outcome: fate.as_str() };
+        self.0.media.get_or_create(&label).inc();
+        self.0.media_bytes.get_or_create(&OfBridge { bridge }).inc_by(bytes);
+    }
+
+    /// Somebody follows a link to a medium of this account.
+    pub(crate) fn download(&self, origin: &AccountRef) {
+        let bridge = origin.platform.as_str().to_owned();
+        self.0.downloads.get_or_create(&OfBridge { bridge }).inc();
+    }
+
+    pub(crate) fn downloaded(&self, origin: &AccountRef, bytes: u64) {
+        let bridge = origin.platform.as_str().to_owned();
+        self.0.downloaded_bytes.get_or_create(&OfBridge { bridge }).inc_by(bytes);
     }
 
     pub(crate) fn connected(&self) {

@@ -25,6 +25,9 @@ pub struct Status {
     pub broker: BrokerStatus,
     /// The store; absent if it does not answer.
     pub store: Option<StoreStatus>,
+    /// Whether sounds and films can be converted.
+    #[serde(default)]
+    pub ffmpeg: bool,
     /// Dead letters put down since the start.
     pub dead_letters: u64,
     /// Every account that delivers.
@@ -100,6 +103,7 @@ struct Inner {
     broker: Mutex<Broker>,
     accounts: Mutex<Vec<Arc<Delivering>>>,
     draining: tokio_util::sync::CancellationToken,
+    ffmpeg: bool,
     store: Arc<dyn Store>,
     metrics: Metrics,
 }
@@ -113,6 +117,7 @@ impl Overview {
         store: Arc<dyn Store>,
         metrics: Metrics,
         draining: tokio_util::sync::CancellationToken,
+        ffmpeg: bool,
     ) -> Self {
         let now = Instant::now();
         Self(Arc::new(Inner {
@@ -120,6 +125,7 @@ impl Overview {
             broker: Mutex::new(Broker { connected: false, since: now, last_error: None }),
             accounts: Mutex::default(),
             draining,
+            ffmpeg,
             store,
             metrics,
         }))
@@ -218,6 +224,7 @@ impl Overview {
                 held: info.held_rows,
                 parked: info.parked_rows,
             }),
+            ffmpeg: self.0.ffmpeg,
             dead_letters: self.0.metrics.dead_letters(),
             accounts,
         }

@@ -2,6 +2,7 @@
 
 use super::{ExitCode, Failure, Outcome};
 use crate::config::{Config, Servers, StoreUrl};
+use crate::media::Converter;
 use anyhow::Context;
 use interline_store::SqliteStore;
 use std::io::Write;
@@ -60,6 +61,8 @@ fn print(
 ) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let version = store.map(|info| info.schema_version);
+    let converter = Converter::find(&config.media.ffmpeg);
+    let ffmpeg = converter.ffmpeg();
     if json {
         let object = serde_json::json!({
             "config": path,
@@ -67,6 +70,7 @@ fn print(
             "conversations": config.conversations.len(),
             "broker": brokers,
             "store": {"path": store_path, "exists": store.is_some(), "schema_version": version},
+            "ffmpeg": ffmpeg,
         });
         return writeln!(out, "{object}");
     }
@@ -74,6 +78,10 @@ fn print(
     writeln!(out, "  accounts       {}", config.accounts.len())?;
     writeln!(out, "  conversations  {}", config.conversations.len())?;
     writeln!(out, "  broker         {brokers}")?;
+    match ffmpeg {
+        Some(ffmpeg) => writeln!(out, "  ffmpeg         {}", ffmpeg.display())?,
+        None => writeln!(out, "  ffmpeg         none: sounds and films are not converted")?,
+    }
     match version {
         Some(version) => {
             writeln!(out, "  store          {}, schema version {version}", store_path.display())

@@ -61,6 +61,8 @@ fn print(status: &Status, json: bool) -> std::io::Result<()> {
         )?,
         None => writeln!(out, "  store         DOES NOT ANSWER")?,
     }
+    let ffmpeg = if status.ffmpeg { "found" } else { "none: sounds and films are not converted" };
+    writeln!(out, "  ffmpeg        {ffmpeg}")?;
     writeln!(out, "  dead letters  {} since the start", status.dead_letters)?;
     for account in &status.accounts {
         print_account(&mut out, account)?;

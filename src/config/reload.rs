@@ -23,6 +23,8 @@ pub enum Section {
     Relay,
     /// `[deliver]`
     Deliver,
+    /// `[media]`
+    Media,
     /// `[shutdown]`
     Shutdown,
     /// `[log]`
@@ -37,7 +39,7 @@ pub enum Section {
 
 impl Section {
     /// Every part, in the order of the file.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::RootKey,
         Self::Broker,
         Self::Store,
@@ -46,6 +48,7 @@ impl Section {
         Self::Stages,
         Self::Relay,
         Self::Deliver,
+        Self::Media,
         Self::Shutdown,
         Self::Log,
         Self::Admin,
@@ -64,6 +67,7 @@ impl Section {
             Self::Stages => "[stages]",
             Self::Relay => "[relay]",
             Self::Deliver => "[deliver]",
+            Self::Media => "[media]",
             Self::Shutdown => "[shutdown]",
             Self::Log => "[log]",
             Self::Admin => "[admin]",
@@ -80,6 +84,7 @@ impl Section {
             | Self::Store
             | Self::IngestListen
             | Self::Stages
+            | Self::Media
             | Self::Log
             | Self::Admin => true,
             Self::Ingest
@@ -133,6 +138,7 @@ impl Config {
             (Section::Stages, old.stages != new.stages),
             (Section::Relay, old.relay != new.relay),
             (Section::Deliver, old.deliver != new.deliver),
+            (Section::Media, old.media != new.media),
             (Section::Shutdown, old.shutdown != new.shutdown),
             (Section::Log, old.log != new.log),
             (Section::Admin, old.admin != new.admin),

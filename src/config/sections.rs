@@ -6,8 +6,8 @@ use super::location::is_loopback;
 use super::reader::TableReader;
 use super::secret::{Form, Place, Secret, SecretRef};
 use super::settings::{
-    Account, Admin, Broker, Config, Deliver, Ingest, Log, LogFormat, Relay, Servers, Shutdown,
-    Stages, Store, StoreUrl, Uncertain,
+    Account, Admin, Broker, Config, Deliver, Ingest, Log, LogFormat, Media, MediaLinks, Relay,
+    Servers, Shutdown, Stages, Store, StoreUrl, Uncertain,
 };
 use interline_broker::QueueKind;
 use std::net::SocketAddr;
@@ -35,6 +35,7 @@ pub(super) fn read(root: &mut TableReader<'_, '_>, known_bridges: &[String]) -> 
     let stages = root.section("stages", stages);
     let relay = root.section("relay", relay);
     let deliver = root.section("deliver", deliver);
+    let media = root.section("media", media);
     let shutdown = root.section("shutdown", |table| Shutdown {
         deadline: table.duration("deadline", Shutdown::default().deadline, SECOND..=MINUTE * 10),
     });
@@ -58,6 +59,7 @@ pub(super) fn read(root: &mut TableReader<'_, '_>, known_bridges: &[String]) -> 
         stages,
         relay,
         deliver,
+        media,
         shutdown,
         log,
         admin,
@@ -305,6 +307,7 @@ fn deliver(table: &mut TableReader<'_, '_>) -> Deliver {
             default.media_bytes_max,
             MIB / 16..=MIB * 100,
         ),
+        media_timeout: table.duration("media_timeout", default.media_timeout, SECOND..=MINUTE * 4),
         in_flight_requests_max: table.number(
             "in_flight_requests_max",
             default.in_flight_requests_max,
@@ -320,6 +323,59 @@ fn deliver(table: &mut TableReader<'_, '_>) -> Deliver {
         table.contradiction("lane_deliveries_max", message);
     }
     deliver
+}
+
+fn media(table: &mut TableReader<'_, '_>) -> Media {
+    let default = Media::default();
+    let ffmpeg = table.text("ffmpeg").map_or(default.ffmpeg, |found| found.value.to_owned());
+    let sizes = MIB * 200..=MIB * 100_000;
+    let spool_bytes_max = table.bytes("spool_bytes_max", default.spool_bytes_max, sizes);
+    Media {
+        links: media_links(table),
+        // WhatsApp gives out what people sent for 7 days.
+        link_lifetime: table.duration("link_lifetime", default.link_lifetime, MINUTE..=DAY * 7),
+        transfers_max: table.number("transfers_max", default.transfers_max, 1..=1024),
+        ffmpeg,
+        spool_bytes_max,
+    }
+}
+
+fn media_links(table: &mut TableReader<'_, '_>) -> Option<MediaLinks> {
+    let listen = listen(table);
+    let public_url = table.text("public_url").map(|found| {
+        let url = found.value.trim_end_matches('/');
+        let parsed = url::Url::parse(url).ok();
+        let host = parsed.as_ref().and_then(|url| url.host_str()).unwrap_or_default();
+        let is_safe = match parsed.as_ref().map(url::Url::scheme) {
+            Some("https") => true,
+            Some("http") => is_loopback(host.trim_matches(['[', ']'])),
+            Some(_) | None => false,
+        };
+        let is_plain = parsed
+            .as_ref()
+            .is_some_and(|url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty());
+        if !is_safe || !is_plain || host.is_empty() {
+            let message = "people follow links that begin with it; write the https address of the proxy before \
+                           [media] listen, such as \"https://files.example.org\"";
+            table.report.mistake(&found.key, found.at, message);
+        }
+        url.to_owned()
+    });
+    match (listen, public_url) {
+        (Some(listen), Some(public_url)) => Some(MediaLinks { listen, public_url }),
+        (None, None) => None,
+        (Some(_), None) => {
+            let message =
+                "nobody could follow a link to it; write public_url, what people reach it under";
+            table.contradiction("listen", message);
+            None
+        }
+        (None, Some(_)) => {
+            let message = "nothing answers there; write listen, such as \"127.0.0.1:8081\"";
+            table.contradiction("public_url", message);
+            None
+        }
+    }
 }
 
 impl Config<SecretRef> {
@@ -355,6 +411,7 @@ impl Config<SecretRef> {
             stages: self.stages,
             relay: self.relay,
             deliver: self.deliver,
+            media: self.media.clone(),
             shutdown: self.shutdown,
             log: self.log,
             admin: self.admin.clone(),

@@ -31,6 +31,8 @@ pub struct Config<S = Secret> {
     pub relay: Relay,
     /// `[deliver]`
     pub deliver: Deliver,
+    /// `[media]`
+    pub media: Media,
     /// `[shutdown]`
     pub shutdown: Shutdown,
     /// `[log]`
@@ -178,8 +180,34 @@ pub struct Deliver {
     pub uncertain: Uncertain,
     /// The largest medium that is copied from one platform to another.
     pub media_bytes_max: u64,
+    /// From the first byte of a medium that is fetched or handed over to its last.
+    pub media_timeout: Duration,
     /// How many requests of one account are under way at once.
     pub in_flight_requests_max: u16,
+}
+
+/// What there is to get media across.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// Where links to media are answered, and how; absent: there are no links.
+    pub links: Option<MediaLinks>,
+    /// How long a link can be followed.
+    pub link_lifetime: Duration,
+    /// How many downloads are under way at once.
+    pub transfers_max: u16,
+    /// The program that converts sounds and films: a path, or a name to look for in `PATH`; empty: none.
+    pub ffmpeg: String,
+    /// How much of the disk, beside the store, media may take that are converted or have no known length.
+    pub spool_bytes_max: u64,
+}
+
+/// The media listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaLinks {
+    /// Where it listens: plain HTTP, behind a proxy that speaks TLS.
+    pub listen: SocketAddr,
+    /// What people reach it under, without a final slash.
+    pub public_url: String,
 }
 
 /// The policy for a send that may or may not have reached the person.
@@ -355,8 +383,21 @@ impl Default for Deliver {
             retry_backoff_min: Duration::from_secs(1),
             retry_backoff_max: Duration::from_secs(60),
             uncertain: Uncertain::Resend,
-            media_bytes_max: 25 * MIB,
+            media_bytes_max: 100 * MIB,
+            media_timeout: Duration::from_secs(120),
             in_flight_requests_max: 32,
+        }
+    }
+}
+
+impl Default for Media {
+    fn default() -> Self {
+        Self {
+            links: None,
+            link_lifetime: DAY * 7,
+            transfers_max: 16,
+            ffmpeg: "ffmpeg".to_owned(),
+            spool_bytes_max: 512 * MIB,
         }
     }
 }

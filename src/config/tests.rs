@@ -147,7 +147,7 @@ name = "c"
 participants = ["whatsapp/1"]
 "#,
         &expect![[r#"
-            c.toml:2:1: colour: there is no such key at the top level; the keys are: root_key, broker, store, ingest, stages, relay, deliver, shutdown, log, admin, account, conversation
+            c.toml:2:1: colour: there is no such key at the top level; the keys are: root_key, broker, store, ingest, stages, relay, deliver, media, shutdown, log, admin, account, conversation
             c.toml:4:9: broker.urls[0]: the broker URL has the scheme "http"; use amqp:// or, with TLS, amqps://
             c.toml:5:12: broker.prefetch: this is a string; write a whole number
             c.toml:6:13: broker.heartbeat: this is no duration; write a duration in quotes, such as "250ms", "30s", "5m", "12h" or "7d"

@@ -4,6 +4,7 @@
 //! check, publishers and consumers. What outlives a session: the webhook server (it answers 503 meanwhile), the
 //! lanes of each account, the store.
 
+mod media;
 mod storage;
 mod supervisor;
 
@@ -11,7 +12,7 @@ use crate::admin::StatusSocket;
 use crate::config::{Config, Servers};
 use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http, Notices, Windows};
 use crate::live::{Live, LiveHandle};
-use crate::media::Carrier;
+use crate::media::MediaServer;
 use crate::metrics::Metrics;
 use crate::status::Overview;
 use crate::wire::Wire;
@@ -91,6 +92,7 @@ pub struct Daemon {
     listener: Option<TcpListener>,
     listen: Option<SocketAddr>,
     admin: Option<TcpListener>,
+    media: Option<(TcpListener, MediaServer)>,
     status: Option<StatusSocket>,
     stop: CancellationToken,
     reloads: mpsc::Receiver<Config>,
@@ -149,11 +151,13 @@ impl Daemon {
         let (send_reload, reloads) = mpsc::channel(1);
         let (wire, answers, arrivals) = (Wire::new(&root), Answers::default(), Arrivals::default());
         let ids = IdKey::new(&root);
+        let (media, server) = media::open(&live, &http, &root, &metrics).await?;
+        let ffmpeg = media.conversions().sounds_and_films;
         let context = DeliverContext {
             live: live.clone(),
             store: store.clone(),
             wire: wire.clone(),
-            http: http.clone(),
+            http,
             answers: answers.clone(),
             arrivals: arrivals.clone(),
             ids: ids.clone(),
@@ -161,10 +165,10 @@ impl Daemon {
             windows: Windows::new(store.clone()),
             metrics: metrics.clone(),
             publisher: publisher.subscribe(),
-            media: Carrier::new(http),
+            media,
             stop: stop.clone(),
         };
-        let overview = Overview::new(store.clone(), metrics.clone(), stop.clone());
+        let overview = Overview::new(store.clone(), metrics.clone(), stop.clone(), ffmpeg);
         let handle = Handle { stop: stop.clone(), reloads: send_reload };
         let daemon = Self {
             live,
@@ -182,6 +186,7 @@ impl Daemon {
             listener,
             listen,
             admin,
+            media: server,
             status,
             stop,
             reloads,

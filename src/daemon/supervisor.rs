@@ -53,6 +53,9 @@ impl Daemon {
             };
             services.spawn(ingest.run(listener, ingest_stop));
         }
+        if let Some((listener, server)) = self.media.take() {
+            services.spawn(server.run(listener, self.stop.child_token()));
+        }
         services.spawn(retain(self.store.clone(), self.stop.clone()));
         services.spawn(tell_when_stopping(self.stop.clone()));
         // Until the store is closed: a drain may take its time.
@@ -266,6 +269,7 @@ impl Daemon {
         config.root_key.clone_from(&old.config.root_key);
         config.stages = old.config.stages;
         config.ingest.listen = old.config.ingest.listen;
+        config.media.clone_from(&old.config.media);
         let new = match Live::new(config) {
             Ok(new) => new,
             Err(error) => {

@@ -4,10 +4,10 @@
 //! address and the token from the account's config. It never retries: whether to is the lane's decision.
 
 use crate::live::Account;
+use crate::media::PublicResolver;
 use bytes::Bytes;
 use interline_bridge_api::{Certainty, Method, Request, RequestBody, Response};
 use interline_broker::PublishError;
-use interline_envelope::Redacted;
 use std::time::Duration;
 
 /// The most bytes of an answer that are read. Graph answers have a few hundred.
@@ -52,12 +52,6 @@ pub enum TransportError {
     /// The codec panicked on the answer.
     #[error("the codec panicked on the platform's answer; this is a bug in the bridge")]
     Uninterpretable,
-    /// Media that could not be fetched.
-    #[error("the medium has more than {max} bytes, the bound that `deliver.media_bytes_max` sets")]
-    MediaTooLarge {
-        /// The bound.
-        max: u64,
-    },
 }
 
 impl TransportError {
@@ -67,7 +61,6 @@ impl TransportError {
             Self::Egress(error) if error.may_be_stored() => Certainty::MaybeSent,
             Self::Unreachable(_)
             | Self::Unbuildable(_)
-            | Self::MediaTooLarge { .. }
             | Self::Egress(_)
             | Self::NoBroker
             | Self::NoAccount => Certainty::NotSent,
@@ -83,6 +76,19 @@ impl TransportError {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
+    /// For what strangers name: it connects to public addresses only.
+    guarded: reqwest::Client,
+}
+
+/// The file of a request, on its way from somewhere else.
+#[derive(Debug)]
+pub(crate) struct Upload {
+    /// The bytes as they come.
+    pub(crate) body: reqwest::Body,
+    /// How many there will be.
+    pub(crate) bytes: u64,
+    /// From the request's first byte to the last of its answer.
+    pub(crate) timeout: Duration,
 }
 
 impl Http {
@@ -97,15 +103,17 @@ impl Http {
     ) -> Result<Self, reqwest::Error> {
         // The TLS client is built without a provider of its own; whoever installed one before us is as good.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let client = reqwest::Client::builder()
-            .connect_timeout(connect_timeout)
-            .timeout(request_timeout)
-            .pool_idle_timeout(IDLE_CONNECTION_MAX)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("interline/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .build()?;
-        Ok(Self { client })
+        let builder = || {
+            reqwest::Client::builder()
+                .connect_timeout(connect_timeout)
+                .timeout(request_timeout)
+                .pool_idle_timeout(IDLE_CONNECTION_MAX)
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("interline/", env!("CARGO_PKG_VERSION")))
+                .no_proxy()
+        };
+        let guarded = builder().https_only(true).dns_resolver(PublicResolver).build()?;
+        Ok(Self { client: builder().build()?, guarded })
     }
 
     /// Sends one request with the account's token, and `file` as the file of a multipart body.
@@ -114,11 +122,11 @@ impl Http {
     ///
     /// # Errors
     /// [`TransportError`]; its [`TransportError::certainty`] says whether anything may have been sent.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         account: &Account,
         request: &Request,
-        file: Option<Bytes>,
+        file: Option<Upload>,
     ) -> Result<Response, TransportError> {
         let url = format!("{}/{}", account.api_url.trim_end_matches('/'), request.route);
         let method = match request.method {
@@ -137,9 +145,9 @@ impl Http {
             RequestBody::Empty => builder,
             RequestBody::Json(value) => builder.json(value),
             RequestBody::Multipart { fields, file: spec } => {
-                let bytes = file.ok_or(TransportError::Unbuildable(None))?;
-                let length = bytes.len() as u64;
-                let part = reqwest::multipart::Part::stream_with_length(bytes, length)
+                let file = file.ok_or(TransportError::Unbuildable(None))?;
+                builder = builder.timeout(file.timeout);
+                let part = reqwest::multipart::Part::stream_with_length(file.body, file.bytes)
                     .file_name(spec.filename.clone())
                     .mime_str(&spec.mime)
                     .map_err(|error| TransportError::Unbuildable(Some(error)))?;
@@ -159,32 +167,34 @@ impl Http {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             })
             .collect();
-        let body = bounded_body(answer, ANSWER_BYTES_MAX as u64, || TransportError::AnswerTooLarge)
-            .await?;
+        let body = bounded_body(answer, ANSWER_BYTES_MAX as u64).await?;
         Ok(Response { status, headers, body: body.into() })
     }
 
-    /// Fetches the bytes of a medium, with the account's token if the platform wants it.
+    /// Asks for a medium and hands over the answer as it begins, whatever its status.
+    ///
+    /// `public_only`: connect to nothing but public addresses. `token`: the account whose token goes along. `range`: a
+    /// `Range` header. `timeout`: to the last byte of the body.
     ///
     /// # Errors
-    /// [`TransportError`], or `Ok(Err(status))` if the platform answered with another status than 200.
-    pub async fn fetch_media(
+    /// [`TransportError`] if no answer begins.
+    pub(crate) async fn open(
         &self,
-        url: &Redacted<String>,
+        url: &url::Url,
+        public_only: bool,
         token: Option<&Account>,
-        bytes_max: u64,
-    ) -> Result<Result<Bytes, u16>, TransportError> {
-        let mut builder = self.client.get(url.as_exposed_str());
+        range: Option<&str>,
+        timeout: Duration,
+    ) -> Result<reqwest::Response, TransportError> {
+        let client = if public_only { &self.guarded } else { &self.client };
+        let mut builder = client.get(url.clone()).timeout(timeout);
         if let Some(account) = token {
             builder = authorised(builder, account);
         }
-        let answer = builder.send().await.map_err(sort_error)?;
-        if answer.status() != reqwest::StatusCode::OK {
-            return Ok(Err(answer.status().as_u16()));
+        if let Some(range) = range {
+            builder = builder.header(reqwest::header::RANGE, range);
         }
-        bounded_body(answer, bytes_max, || TransportError::MediaTooLarge { max: bytes_max })
-            .await
-            .map(Ok)
+        builder.send().await.map_err(sort_error)
     }
 }
 
@@ -210,15 +220,14 @@ fn sort_error(error: reqwest::Error) -> TransportError {
 async fn bounded_body(
     mut answer: reqwest::Response,
     bytes_max: u64,
-    too_large: impl Fn() -> TransportError,
 ) -> Result<Bytes, TransportError> {
     if answer.content_length().is_some_and(|length| length > bytes_max) {
-        return Err(too_large());
+        return Err(TransportError::AnswerTooLarge);
     }
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(sort_error)? {
         if (body.len() + chunk.len()) as u64 > bytes_max {
-            return Err(too_large());
+            return Err(TransportError::AnswerTooLarge);
         }
         body.extend_from_slice(&chunk);
     }

@@ -27,6 +27,7 @@ pub(crate) use answers::{EgressAnswer, EgressRequest, request_message};
 pub(crate) use arrivals::Arrival;
 pub use arrivals::Arrivals;
 pub use gate::PauseReason;
+pub(crate) use http::Upload;
 pub use http::{Http, TransportError};
 pub use notices::Notices;
 pub(crate) use plan::render;

@@ -6,11 +6,11 @@
 use super::account::Delivering;
 use crate::dead::Reason;
 use crate::live::{Account, Live};
-use crate::media::Later;
+use crate::media::{Carried, Later};
 use interline_bridge_api::{ChatKind, Outgoing, RenderContext, RenderError, Request};
 use interline_envelope::{Address, Dispatch, Redacted, ReplyTo, Target};
 use interline_relay::{
-    Action, FitInput, Form, OriginTraits, Recipient, Reference, Refusal, not_shown,
+    Action, FitInput, Form, Loss, Means, MediaLinks, OriginTraits, Recipient, Reference, Refusal,
 };
 use interline_store::StoreError;
 use std::panic::AssertUnwindSafe;
@@ -82,11 +82,14 @@ pub(super) async fn plan(
     };
     let to = recipient(&dispatch.to);
     let origin_bridge = live.bridge(&dispatch.origin.account.account.platform);
-    let capabilities = account.bridge.capabilities(ChatKind::Direct);
+    let capabilities = account.capabilities(ChatKind::Direct);
+    let capabilities = capabilities.as_ref();
     let origin = origin_bridge.as_ref().map_or_else(
         || OriginTraits::from(capabilities),
         |bridge| OriginTraits::from(bridge.capabilities(ChatKind::Direct)),
     );
+    let links = on.media().links_of(&dispatch.origin.account.account);
+    let links = links.as_ref().map(|links| links as &dyn MediaLinks);
     let input = FitInput {
         envelope: &dispatch.envelope,
         author: &dispatch.author,
@@ -97,21 +100,18 @@ pub(super) async fn plan(
         target: &target,
         earlier_reaction: None,
         mark_forwarded: false,
+        means: Means { conversions: on.media().conversions(), links },
     };
     let fitted = interline_relay::fit(&input);
     if let Form::Refusal(refusal) = fitted.form {
         return Err(PlanError::Refused(refusal));
     }
     let mut losses = fitted.losses;
-    let mut requests = Vec::with_capacity(fitted.outgoings.len());
-    for (index, mut outgoing) in fitted.outgoings.into_iter().enumerate() {
-        if let Action::Media(media) = &mut outgoing.action
-            && let Err(loss) =
-                on.media().carry_all(live, &account, dispatch, media, wait_for_media).await?
-        {
-            losses.push(loss);
-            outgoing.action = not_shown(&input, media);
-        }
+    let outgoings = with_media(on, live, &input, dispatch, fitted.outgoings, wait_for_media);
+    let (outgoings, lost) = outgoings.await?;
+    losses.extend(lost);
+    let mut requests = Vec::with_capacity(outgoings.len());
+    for (index, mut outgoing) in outgoings.into_iter().enumerate() {
         let marker = crate::wire::Marker {
             dispatch: dispatch.id,
             request: u16::try_from(index).unwrap_or(u16::MAX),
@@ -126,6 +126,34 @@ pub(super) async fn plan(
         debug!(dispatch_id = %dispatch.id, ?losses, form = fitted.form.as_str(), "fitted with losses");
     }
     Ok(requests)
+}
+
+/// The same, with all media where the target can show them from.
+async fn with_media(
+    on: &Delivering,
+    live: &Live,
+    input: &FitInput<'_>,
+    dispatch: &Dispatch,
+    fitted: Vec<Outgoing>,
+    wait_for_media: bool,
+) -> Result<(Vec<Outgoing>, Vec<Loss>), PlanError> {
+    let Some(account) = on.account_now(live) else { return Err(PlanError::NoAccount) };
+    let (mut outgoings, mut losses) = (Vec::with_capacity(fitted.len()), Vec::new());
+    for mut outgoing in fitted {
+        let Action::Media(media) = outgoing.action else {
+            outgoings.push(outgoing);
+            continue;
+        };
+        let carried = on.media().carry_all(live, &account, dispatch, input, media, wait_for_media);
+        let Carried { actions, losses: lost } = carried.await?;
+        losses.extend(lost);
+        for action in actions {
+            // The first that is shown carries the quote.
+            let reply_to = outgoing.reply_to.take();
+            outgoings.push(Outgoing { reply_to, ..Outgoing::new(input.to.clone(), action) });
+        }
+    }
+    Ok((outgoings, losses))
 }
 
 /// Renders one request; a panic of the codec costs this dispatch, not the daemon (G10).

@@ -133,6 +133,8 @@ pub(super) fn daemon_config(
         debug_assert!(written.is_ok(), "a String takes every write");
     };
     line(format_args!("[broker]\nurls = [{}]\n", quoted(broker)));
+    // What a play shows must not depend on what is installed.
+    line(format_args!("[media]\nffmpeg = \"\"\n"));
     line(format_args!("[store]\nurl = {}\n", quoted(&format!("sqlite:{}", store.display()))));
     if let Some(wait) = setup.settle_timeout {
         line(format_args!("[deliver]\nsettle_timeout = \"{}ms\"\n", wait.as_millis()));

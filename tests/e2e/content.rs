@@ -4,11 +4,24 @@
 use crate::harness::{Broker, MESSENGER, Seat, World, instagram, messenger, whatsapp};
 use crate::queues::{Queues, reasons};
 use expect_test::{Expect, expect};
-use interline_sandbox::{Content, Media, Phone, PhoneError, Seen};
+use interline_sandbox::{Content, Kind, Media, Phone, PhoneError, Seen};
 use serde_json::json;
 use std::fmt::Write as _;
 
 const END: &str = "the end";
+
+// How files of each type begin; what follows is no picture and no sound, so nothing here can be converted.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+const JPEG: &[u8] = b"\xff\xd8\xff\xe0";
+const WEBP: &[u8] = b"RIFF\x20\0\0\0WEBPVP8 ";
+const MP4: &[u8] = b"\0\0\0\x18ftypmp42";
+const M4A: &[u8] = b"\0\0\0\x18ftypM4A ";
+const OGG: &[u8] = b"OggS\0\x02";
+const PDF: &[u8] = b"%PDF-1.7\n";
+
+fn begun(head: &[u8], words: &str) -> Vec<u8> {
+    [head, words.as_bytes()].concat()
+}
 
 /// Everything that a person can do, in order; what the platform does not have is left out.
 fn do_everything(phone: &Phone, heard: &[String; 3]) {
@@ -24,17 +37,21 @@ fn do_everything(phone: &Phone, heard: &[String; 3]) {
     done(phone.react(second, "😂"));
     done(phone.react(third, "👍"));
     done(phone.unreact(third));
-    done(phone.photo("bytes of a photo", "image/png", None));
-    done(phone.photo("bytes of a captioned photo", "image/jpeg", Some("its caption")));
-    let album =
-        ["one", "two"].map(|n| (format!("bytes of photo {n}").into(), "image/png".to_owned()));
+    done(phone.photo(begun(PNG, "bytes of a photo"), "image/png", None));
+    let captioned = begun(JPEG, "bytes of a captioned photo");
+    done(phone.photo(captioned, "image/jpeg", Some("its caption")));
+    let album = ["one", "two"]
+        .map(|n| (begun(PNG, &format!("bytes of photo {n}")).into(), "image/png".to_owned()));
     done(phone.photos(album.to_vec()));
-    done(phone.video("bytes of a video", "video/mp4", None));
-    done(phone.voice("bytes of a voice note"));
-    done(phone.audio("bytes of a song", "audio/mp4"));
-    done(phone.document("bytes of a pdf", "application/pdf", "plan.pdf", None));
+    done(phone.video(begun(MP4, "bytes of a video"), "video/mp4", None));
+    let is_whatsapp = phone.kind() == Kind::WhatsApp;
+    let (voice, sticker) = if is_whatsapp { (OGG, WEBP) } else { (MP4, PNG) };
+    done(phone.voice(begun(voice, "bytes of a voice note")));
+    done(phone.audio(begun(M4A, "bytes of a song"), "audio/mp4"));
+    let pdf = begun(PDF, "bytes of a pdf");
+    done(phone.document(pdf, "application/pdf", "plan.pdf", None));
     done(phone.document("bytes of a text", "text/plain", "notes.txt", Some("read this")));
-    done(phone.sticker("bytes of a sticker", false));
+    done(phone.sticker(begun(sticker, "bytes of a sticker"), false));
     done(phone.heart());
     done(phone.location(47.5, 8.25, Some("Old Mill"), Some("1 River Road")));
     done(phone.location(47.5, 8.25, None, None));
@@ -56,6 +73,8 @@ fn file(media: &Media) -> String {
     let name = media.filename.as_deref().map(|name| name.trim_start_matches(digits));
     let name = name.map_or_else(String::new, |name| format!(" named {name}"));
     let bytes = String::from_utf8_lossy(&media.bytes);
+    let bytes = bytes.split_once("bytes of").map_or("no words", |(_, words)| words);
+    let bytes = format!("bytes of{bytes}");
     format!("{:?} {}{name}: {bytes}", media.kind, media.mime)
 }
 
@@ -237,13 +256,13 @@ async fn g4_what_messenger_says_on_instagram() {
         reacted 😂 to "second"
         reacted 👍 to "third"
         removed their reaction to "third"
-        <Image image/png named _n.png: bytes of a photo>
-        <album: Image image/png named _n.png: bytes of photo one; Image image/png named _n.png: bytes of photo two>
-        <Video video/mp4 named _n.mp4: bytes of a video>
-        <Audio audio/mp4 named _n.mp4: bytes of a voice note>
-        <Audio audio/mp4 named _n.mp4: bytes of a song>
+        <Image image/png named image.png: bytes of a photo>
+        <album: Image image/png named image.png: bytes of photo one; Image image/png named image.png: bytes of photo two>
+        <Video video/mp4 named video.mp4: bytes of a video>
+        <Audio audio/mp4 named audio.m4a: bytes of a voice note>
+        <Audio audio/mp4 named audio.m4a: bytes of a song>
         <Document application/pdf named plan.pdf: bytes of a pdf>
-        <Image image/png named _n.png: bytes of a sticker>
+        <Image image/png named image.png: bytes of a sticker>
         📍 https://maps.google.com/?q=47.5,8.25
         📍 https://maps.google.com/?q=47.5,8.25
         Yes, please
@@ -273,7 +292,7 @@ async fn g4_what_instagram_says_on_whatsapp() {
         <Video video/mp4: bytes of a video>
         <Audio audio/mp4: bytes of a voice note>
         <Audio audio/mp4: bytes of a song>
-        <Document application/pdf: bytes of a pdf>
+        <Document application/pdf named document.pdf: bytes of a pdf>
         ❤️
         Yes, please
         [Someone on Instagram sent a message that cannot be bridged]
@@ -299,13 +318,13 @@ async fn g4_what_instagram_says_on_messenger() {
         plain words
         a reply to you [quotes: first]
         a reply to myself [quotes: plain words]
-        <Image image/png: bytes of a photo>
-        <Image image/png: bytes of photo one>
-        <Image image/png: bytes of photo two>
-        <Video video/mp4: bytes of a video>
-        <Audio audio/mp4: bytes of a voice note>
-        <Audio audio/mp4: bytes of a song>
-        <Document application/pdf: bytes of a pdf>
+        <Image image/png named image.png: bytes of a photo>
+        <Image image/png named image.png: bytes of photo one>
+        <Image image/png named image.png: bytes of photo two>
+        <Video video/mp4 named video.mp4: bytes of a video>
+        <Audio audio/mp4 named audio.m4a: bytes of a voice note>
+        <Audio audio/mp4 named audio.m4a: bytes of a song>
+        <Document application/pdf named document.pdf: bytes of a pdf>
         ❤️
         Yes, please
         [Someone on Instagram sent a message that cannot be bridged]

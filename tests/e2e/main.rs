@@ -14,6 +14,7 @@ mod egress;
 mod failing;
 mod harness;
 mod ingest;
+mod media;
 mod notices;
 mod operators;
 mod pace;

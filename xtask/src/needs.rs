@@ -1,4 +1,5 @@
-//! What the tests need beside Rust: a RabbitMQ server for the contract and end-to-end tests, and what `clients` needs.
+//! What the tests need beside Rust: a RabbitMQ server for the contract and end-to-end tests, ffmpeg for those of media,
+//! and what `clients` needs.
 
 use crate::say;
 use anyhow::{Context, bail};
@@ -17,6 +18,14 @@ const SERVER_FOLDERS: [&str; 3] = ["/usr/sbin", "/usr/lib/rabbitmq/bin", "/usr/l
 pub(crate) fn ensure_rabbitmq() -> anyhow::Result<()> {
     let elsewhere = "on another system see https://www.rabbitmq.com/docs/download";
     ensure("rabbitmq-server", &["rabbitmq-server"], elsewhere)
+}
+
+/// The same for ffmpeg, with which the tests of voice notes and moving pictures convert.
+///
+/// # Errors
+/// If it is missing and cannot be installed; the message says how to get it.
+pub(crate) fn ensure_ffmpeg() -> anyhow::Result<()> {
+    ensure("ffmpeg", &["ffmpeg"], "on another system see https://ffmpeg.org/download.html")
 }
 
 /// The same for any program, which those packages of Debian have.

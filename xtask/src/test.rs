@@ -46,6 +46,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         deny: needs::find("cargo-deny").is_some(),
     };
     needs::ensure_rabbitmq()?;
+    needs::ensure_ffmpeg()?;
     clients::ensure(root)?;
     let started = Instant::now();
     let mut verdicts = Vec::new();

@@ -30,6 +30,8 @@ pub enum Subkey {
     Queue,
     /// K_alias: conversation-scoped aliases. Never rotates.
     Alias,
+    /// Addresses that the media listener gives out.
+    MediaLink,
     /// A value that tells whether a store belongs to this key.
     Check,
 }
@@ -42,6 +44,7 @@ impl Subkey {
             Self::StoreValue => b"interline/1/store-value",
             Self::Queue => b"interline/1/queue",
             Self::Alias => b"interline/1/alias",
+            Self::MediaLink => b"interline/1/media-link",
             Self::Check => b"interline/1/check",
         }
     }

@@ -20,13 +20,17 @@ pub use capabilities::{
 pub use directory::{
     Attribution, Binding, Conversation, Directory, DirectoryError, Participant, Seat,
 };
-pub use fit::{excerpt, fit, not_shown};
+pub use fit::{
+    Conversion, Conversions, MediaWay, caption_apart, excerpt, fit, instead_of_media, media_ways,
+};
 pub use lane::{LanePolicy, backoff};
 pub use outgoing::{
     Action, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient, ThreadControl,
     UploadSpec,
 };
 pub use pace::{Bucket, Budgets, Charge, Pairs, Quota, Rate};
-pub use plan::{FitInput, Form, Loss, OriginTraits, Plan, ReactionForm, Reference, Refusal};
+pub use plan::{
+    FitInput, Form, Loss, Means, MediaLinks, OriginTraits, Plan, ReactionForm, Reference, Refusal,
+};
 pub use route::{ALIAS_GRAPHEMES_MAX, Absorbed, Route, alias, route};
 pub use window::{Passage, Window, opens_window};

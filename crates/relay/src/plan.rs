@@ -3,8 +3,8 @@
 //! A [`Plan`] is stored with the first intent, so that a dispatch that was interrupted goes on with the plan that it
 //! began with. *Invariant:* nothing in a [`Loss`], a [`Form`] or a [`Refusal`] is content; they may stand in logs.
 
-use crate::{Capabilities, Formatting, MediaAccess, Outgoing, OwnStickers, Recipient};
-use interline_envelope::{Author, Envelope, Redacted};
+use crate::{Capabilities, Conversions, Formatting, MediaAccess, Outgoing, OwnStickers, Recipient};
+use interline_envelope::{Author, Envelope, Media, MediaKind, Redacted};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +61,8 @@ pub struct OriginTraits {
     pub media_access: MediaAccess,
     /// Which stickers of its own it has.
     pub own_stickers: OwnStickers,
+    /// True if it tells voice notes from other sounds.
+    pub voice_notes: bool,
 }
 
 impl From<&Capabilities> for OriginTraits {
@@ -69,7 +71,30 @@ impl From<&Capabilities> for OriginTraits {
             formatting: origin.formatting,
             media_access: origin.media_access,
             own_stickers: origin.own_stickers,
+            voice_notes: origin.media_rule(MediaKind::Voice).is_some(),
         }
+    }
+}
+
+/// Who makes links to media that cannot be sent as such.
+pub trait MediaLinks: std::fmt::Debug + Sync {
+    /// An address that anybody who has it can follow for a while; nothing if this medium cannot be linked.
+    fn link(&self, media: &Media) -> Option<Redacted<String>>;
+}
+
+/// What the daemon has to get media across. The default is nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Means<'a> {
+    /// What it can convert.
+    pub conversions: Conversions,
+    /// Who makes links, if anybody does.
+    pub links: Option<&'a dyn MediaLinks>,
+}
+
+impl Means<'_> {
+    /// A link to a medium, if one can be made.
+    pub fn link(&self, media: &Media) -> Option<Redacted<String>> {
+        self.links.and_then(|links| links.link(media))
     }
 }
 
@@ -106,6 +131,8 @@ pub struct FitInput<'a> {
     pub earlier_reaction: Option<ReactionForm>,
     /// True to put `↪ forwarded` before what was forwarded.
     pub mark_forwarded: bool,
+    /// What there is to get media across.
+    pub means: Means<'a>,
 }
 
 /// In what form something arrives.
@@ -213,6 +240,8 @@ losses! {
         "Several media of one message went out one by one."
     MediaAsLink "media-as-link"
         "A medium became a link that will not live for ever."
+    MediaConverted "media-converted"
+        "A medium was converted into another format."
     MediaNotShown "media-not-shown"
         "A medium could not be shown at all."
     VoiceAsAudio "voice-as-audio"

@@ -14,6 +14,8 @@ pub(crate) const FILE_BYTES_MAX: usize = 100 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct File {
     pub(crate) bytes: Bytes,
+    /// How often they stand one after the other: a large file need not be held whole.
+    pub(crate) times: usize,
     pub(crate) mime: String,
     pub(crate) filename: Option<String>,
     pub(crate) sha256: [u8; 32],
@@ -22,7 +24,29 @@ pub(crate) struct File {
 impl File {
     pub(crate) fn new(bytes: Bytes, mime: impl Into<String>, filename: Option<String>) -> Self {
         let sha256 = Sha256::digest(&bytes).into();
-        Self { bytes, mime: mime.into(), filename, sha256 }
+        Self { bytes, times: 1, mime: mime.into(), filename, sha256 }
+    }
+
+    /// A file of the same bytes again and again.
+    pub(crate) fn repeated(
+        bytes: Bytes,
+        times: usize,
+        mime: impl Into<String>,
+        filename: Option<String>,
+    ) -> Self {
+        let mut hash = Sha256::new();
+        (0..times).for_each(|_| hash.update(&bytes));
+        Self { bytes, times, mime: mime.into(), filename, sha256: hash.finalize().into() }
+    }
+
+    /// Its length in bytes.
+    pub(crate) const fn len(&self) -> usize {
+        self.bytes.len().saturating_mul(self.times)
+    }
+
+    /// What stands in it, piece by piece.
+    pub(crate) fn pieces(self) -> impl Iterator<Item = Bytes> + Send + 'static {
+        std::iter::repeat_n(self.bytes, self.times)
     }
 }
 
@@ -92,6 +116,14 @@ pub(crate) fn ending_of(mime: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repeated_file_has_the_length_and_the_hash_of_the_whole() {
+        let repeated = File::repeated(Bytes::from_static(b"ab"), 3, "text/plain", None);
+        let whole = File::new(Bytes::from_static(b"ababab"), "text/plain", None);
+        assert_eq!((repeated.len(), repeated.sha256), (6, whole.sha256));
+        assert_eq!(repeated.pieces().collect::<Vec<_>>().concat(), whole.bytes);
+    }
 
     #[test]
     fn the_oldest_files_go_when_the_shelf_is_full() {

@@ -173,6 +173,19 @@ impl Phone {
         self.file(MediaKind::Document, bytes.into(), mime, Some(filename.to_owned()), caption)
     }
 
+    /// Sends a file in which the same bytes stand `times` times, one after the other. The platform does not hold it
+    /// whole; its sender's own screen shows the bytes once.
+    pub fn large_document(
+        &self,
+        bytes: impl Into<Bytes>,
+        times: usize,
+        mime: &str,
+        filename: &str,
+    ) -> Result<String, PhoneError> {
+        let file = File::repeated(bytes.into(), times, mime, Some(filename.to_owned()));
+        self.files(MediaKind::Document, vec![file], None, false)
+    }
+
     /// Sends a sticker: WebP on WhatsApp, PNG on Messenger. Instagram tells nobody of stickers.
     pub fn sticker(&self, bytes: impl Into<Bytes>, animated: bool) -> Result<String, PhoneError> {
         let mime = match self.hub.kind {
@@ -454,7 +467,7 @@ impl Phone {
         let mut speech = self.speech()?;
         let mut held = Vec::new();
         for file in files {
-            let bytes = file.bytes.len();
+            let bytes = file.len();
             if bytes > FILE_BYTES_MAX {
                 return Err(PhoneError::TooLarge { bytes, bytes_max: FILE_BYTES_MAX });
             }

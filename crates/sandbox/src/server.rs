@@ -300,11 +300,14 @@ impl Outcome {
             Self::File(file) => {
                 note(hub, open.number, |raw| raw.status = Some(200));
                 let mime = if file.mime.is_ascii() {
-                    file.mime
+                    file.mime.clone()
                 } else {
                     "application/octet-stream".into()
                 };
-                ([(CONTENT_TYPE, mime)], file.bytes).into_response()
+                let length = file.len().to_string();
+                let pieces = file.pieces().map(Ok::<_, std::convert::Infallible>);
+                let body = Body::from_stream(stream::iter(pieces));
+                ([(CONTENT_TYPE, mime), (CONTENT_LENGTH, length)], body).into_response()
             }
             Self::Sent { account, done } => {
                 let Some((outbox, tally)) = outbox_of(hub, &account) else {

@@ -3,14 +3,18 @@
 use super::draft::Draft;
 use super::excerpt::{media_noun, shortened};
 use super::split::{is_within, split};
+use super::ways::media_ways;
 use crate::{
     Action, FitInput, Form, Loss, MediaAccess, MediaRule, MediaSource, OutMedia, OwnStickers,
+    TextLimit,
 };
 use interline_envelope::{Media, MediaKind, Part, Redacted};
 use std::borrow::Cow;
 
 /// How much of a file's name is shown, in grapheme clusters.
 const NAME_GRAPHEMES: usize = 60;
+/// And in bytes: some graphemes have dozens.
+const NAME_BYTES: usize = 180;
 
 /// Media that go out in one message.
 struct Album<'a> {
@@ -93,36 +97,33 @@ impl<'a> Draft<'a> {
 
     /// As what a medium can be sent, from where, and what that loses.
     fn choose(&self, media: &Media) -> Option<(MediaKind, MediaSource, Option<Loss>)> {
-        let file = (MediaKind::Document, Some(Loss::MediaAsDocument));
-        let own = (media.media, None);
-        let candidates = match media.media {
-            MediaKind::Image | MediaKind::Video | MediaKind::Audio => [Some(own), None, Some(file)],
-            MediaKind::Voice => {
-                [Some(own), Some((MediaKind::Audio, Some(Loss::VoiceAsAudio))), Some(file)]
-            }
-            MediaKind::Sticker => {
-                [Some(own), Some((MediaKind::Image, Some(Loss::StickerAsImage))), Some(file)]
-            }
-            MediaKind::Document => [Some(own), None, None],
-        };
-        candidates.into_iter().flatten().find_map(|(kind, loss)| {
-            let rule = self.input.capabilities.media_rule(kind)?;
-            if !takes(rule, media) {
-                return None;
-            }
-            Some((kind, self.source(rule, media)?, loss))
+        let input = self.input;
+        let ways = media_ways(input.capabilities, input.origin, input.means.conversions, media);
+        ways.into_iter().find_map(|way| {
+            let rule = input.capabilities.media_rule(way.kind)?;
+            Some((way.kind, self.source(rule, media)?, way.loss))
         })
     }
 
-    /// Where the target gets the bytes from.
+    /// Where the target gets the bytes from. An upload is better than an address: what is uploaded was looked at, and
+    /// addresses die.
     fn source(&self, rule: &MediaRule, media: &Media) -> Option<MediaSource> {
-        let is_public = self.input.origin.media_access == MediaAccess::PublicUrl;
-        match &media.url {
-            Some(url) if is_public && rule.by_url => Some(MediaSource::Url(url.clone())),
-            Some(_) | None if rule.by_upload && (media.url.is_some() || media.id.is_some()) => {
-                Some(MediaSource::Origin(Box::new(media.clone())))
+        if rule.by_upload && (media.url.is_some() || media.id.is_some()) {
+            return Some(MediaSource::Origin(Box::new(media.clone())));
+        }
+        if !rule.by_url {
+            return None;
+        }
+        self.address(media).map(MediaSource::Url)
+    }
+
+    /// An address that anyone can follow: the origin's own where it is public, else a link of ours.
+    fn address(&self, media: &Media) -> Option<Redacted<String>> {
+        match self.input.origin.media_access {
+            MediaAccess::PublicUrl => {
+                media.url.clone().filter(|url| !url.as_exposed_str().is_empty())
             }
-            Some(_) | None => None,
+            MediaAccess::AccountToken => self.input.means.link(media),
         }
     }
 
@@ -162,125 +163,74 @@ impl<'a> Draft<'a> {
     fn instead_of(&mut self, media: &Media) {
         let caption = media.caption.as_ref().map(Redacted::as_exposed_str).unwrap_or_default();
         let caption = self.translated(caption).into_owned();
-        let limit = self.input.capabilities.text;
-        let url = media
-            .url
-            .as_ref()
-            .map(Redacted::as_exposed_str)
-            // A link that has to be cut leads nowhere.
-            .filter(|url| !url.is_empty() && is_within(limit, url))
-            .filter(|_| self.input.origin.media_access == MediaAccess::PublicUrl);
-        let line = if let Some(url) = url {
-            self.fall_back(Loss::MediaAsLink);
-            let name = media.filename.as_ref().map(Redacted::as_exposed_str);
-            let name = name.map(|name| shortened(name, NAME_GRAPHEMES, usize::MAX));
-            let name = name.filter(|name| !name.is_empty());
-            let name = name.unwrap_or_else(|| bare_noun(media.media).to_owned());
-            let name = self.plain(&name);
-            let size = media.bytes.map_or_else(String::new, |bytes| format!(", {}", size(bytes)));
-            format!("📎 {name}{size}: {url}")
-        } else {
-            let noun = media_noun(media.media);
-            let what = format!("{noun} that cannot be shown here");
-            self.placeholder_text(Loss::MediaNotShown, &what)
-        };
+        let (line, _) = self.link_or_line(media);
         let text = if caption.trim().is_empty() { line } else { format!("{line}\n{caption}") };
         let text = self.with_lead(Cow::Owned(text));
         self.say(&text);
         debug_assert!(self.plan.form != Form::Native, "a medium that is not sent is a fallback");
     }
-}
 
-/// What to say in place of media that `fit` planned and that turned out to be out of reach: one text within the
-/// target's limit. A caption goes along as far as there is room.
-pub fn not_shown(input: &FitInput<'_>, media: &[OutMedia]) -> Action {
-    let mut draft = Draft::new(input);
-    let kinds = media.iter().map(|one| match &one.source {
-        MediaSource::Origin(origin) => origin.media,
-        MediaSource::Id(_) | MediaSource::Url(_) => one.media,
-    });
-    let what = format!("{} that cannot be shown here", noun_of(kinds));
-    let mut text = draft.placeholder_text(Loss::MediaNotShown, &what);
-    for caption in media.iter().filter_map(|one| one.caption.as_ref()) {
-        text.push('\n');
-        text.push_str(caption.as_exposed_str());
-    }
-    let first = split(&text, input.capabilities.text).and_then(|pieces| pieces.first().copied());
-    let text = Redacted::new(first.unwrap_or_default().to_owned());
-    Action::Text { text, link_preview: false, quick_replies: Vec::new() }
-}
-
-const fn as_media(part: &Part) -> Option<&Media> {
-    if let Part::Media(media) = part { Some(media) } else { None }
-}
-
-/// True if a rule takes a medium, as far as its origin says what it is.
-fn takes(rule: &MediaRule, media: &Media) -> bool {
-    if media.bytes.is_some_and(|bytes| bytes > rule.bytes_max) {
-        return false;
-    }
-    match mime_of(media) {
-        Some(mime) => rule.takes(mime),
-        // Messenger and Instagram send no type with what they call an image, a video or an audio: it is a common one.
-        None => {
-            rule.mimes.is_empty()
-                || match rule.media {
-                    MediaKind::Image | MediaKind::Video | MediaKind::Audio => true,
-                    MediaKind::Voice | MediaKind::Document | MediaKind::Sticker => false,
-                }
+    fn link_or_line(&mut self, media: &Media) -> (String, Loss) {
+        let limit = self.input.capabilities.text;
+        let linked = self.address(media).and_then(|url| {
+            let name = media.filename.as_ref().map(Redacted::as_exposed_str);
+            let name = name.map(|name| shortened(name, NAME_GRAPHEMES, NAME_BYTES));
+            let name = name.filter(|name| !name.is_empty());
+            let name = name.unwrap_or_else(|| bare_noun(media.media).to_owned());
+            let name = self.plain(&name);
+            let size = media.bytes.map_or_else(String::new, |bytes| format!(", {}", size(bytes)));
+            let line = format!("📎 {name}{size}: {}", url.as_exposed_str());
+            // A link that has to be cut leads nowhere.
+            is_within(limit, &line).then_some(line)
+        });
+        match linked {
+            Some(line) => {
+                self.fall_back(Loss::MediaAsLink);
+                (line, Loss::MediaAsLink)
+            }
+            None => {
+                let what = format!("{} that cannot be shown here", media_noun(media.media));
+                (self.placeholder_text(Loss::MediaNotShown, &what), Loss::MediaNotShown)
+            }
         }
     }
 }
 
-/// The MIME type that the platform claims, else that of the file's name or address.
-fn mime_of(media: &Media) -> Option<&str> {
-    if let Some(mime) = media.mime.as_deref().filter(|mime| mime.contains('/')) {
-        return Some(mime);
+/// What to say in place of a medium that `fit` planned and that turned out to be out of reach or too large: a link to
+/// it, or a line that says so, with its caption; and what that gives up. Every text is within the target's limit.
+///
+/// `media`: the medium as it came, with what was learnt of it since. `caption`: the words that were to stand under it.
+pub fn instead_of_media(
+    input: &FitInput<'_>,
+    media: &Media,
+    caption: Option<&Redacted<String>>,
+) -> (Vec<Action>, Loss) {
+    let mut draft = Draft::new(input);
+    let (mut text, loss) = draft.link_or_line(media);
+    if let Some(caption) = caption {
+        text.push('\n');
+        text.push_str(caption.as_exposed_str());
     }
-    let name = media.filename.as_ref().map(Redacted::as_exposed_str);
-    let path = media.url.as_ref().map(Redacted::as_exposed_str);
-    let path = path.and_then(|url| url.split(['?', '#']).next());
-    let guess = name.and_then(mime_by_extension).or_else(|| path.and_then(mime_by_extension))?;
-    let fits = |family: &str| guess.starts_with(family).then_some(guess);
-    match media.media {
-        // Messenger's voice clips are named `.mp4`.
-        MediaKind::Audio | MediaKind::Voice if guess == "video/mp4" => Some("audio/mp4"),
-        MediaKind::Audio | MediaKind::Voice => fits("audio/"),
-        MediaKind::Image | MediaKind::Sticker => fits("image/"),
-        MediaKind::Video => fits("video/"),
-        MediaKind::Document => Some(guess),
-    }
+    (texts(&text, input.capabilities.text), loss)
 }
 
-fn mime_by_extension(name: &str) -> Option<&'static str> {
-    const TYPES: [(&str, &str); 24] = [
-        ("jpg", "image/jpeg"),
-        ("jpeg", "image/jpeg"),
-        ("png", "image/png"),
-        ("gif", "image/gif"),
-        ("webp", "image/webp"),
-        ("mp4", "video/mp4"),
-        ("3gp", "video/3gpp"),
-        ("mov", "video/quicktime"),
-        ("webm", "video/webm"),
-        ("avi", "video/x-msvideo"),
-        ("aac", "audio/aac"),
-        ("m4a", "audio/mp4"),
-        ("mp3", "audio/mpeg"),
-        ("amr", "audio/amr"),
-        ("ogg", "audio/ogg"),
-        ("opus", "audio/ogg"),
-        ("wav", "audio/wav"),
-        ("pdf", "application/pdf"),
-        ("txt", "text/plain"),
-        ("doc", "application/msword"),
-        ("docx", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
-        ("xls", "application/vnd.ms-excel"),
-        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-        ("pptx", "application/vnd.openxmlformats-officedocument.presentationml.presentation"),
-    ];
-    let (_, extension) = name.rsplit_once('.')?;
-    TYPES.iter().find(|(own, _)| own.eq_ignore_ascii_case(extension)).map(|(_, mime)| *mime)
+/// A caption as messages of its own, for a medium that turned out to be shown as something without one.
+pub fn caption_apart(input: &FitInput<'_>, caption: &Redacted<String>) -> Vec<Action> {
+    texts(caption.as_exposed_str(), input.capabilities.text)
+}
+
+fn texts(text: &str, limit: TextLimit) -> Vec<Action> {
+    let pieces = split(text, limit).unwrap_or_default();
+    let action = |piece: &&str| Action::Text {
+        text: Redacted::new((*piece).to_owned()),
+        link_preview: piece.contains("https://") || piece.contains("http://"),
+        quick_replies: Vec::new(),
+    };
+    pieces.iter().map(action).collect()
+}
+
+const fn as_media(part: &Part) -> Option<&Media> {
+    if let Part::Media(media) = part { Some(media) } else { None }
 }
 
 /// `photo`, `voice note`.

@@ -16,9 +16,11 @@ mod split;
 #[cfg(test)]
 mod tests;
 mod visible;
+mod ways;
 
 pub use excerpt::excerpt;
-pub use media::not_shown;
+pub use media::{caption_apart, instead_of_media};
+pub use ways::{Conversion, Conversions, MediaWay, media_ways};
 
 use crate::{FitInput, Form, Loss, Plan, Refusal};
 use draft::Draft;

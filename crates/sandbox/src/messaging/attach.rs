@@ -126,7 +126,7 @@ fn check(platform: Kind, kind: MediaKind, file: &File) -> Result<(), GraphError>
     if platform == Kind::Instagram && !plain_name {
         return Err(GraphError::parameter_sub(2_018_047, "Upload attachment failure."));
     }
-    if file.bytes.len() > bytes_max {
+    if file.len() > bytes_max {
         return Err(GraphError::parameter_sub(
             2_018_109,
             "Attachment size exceeds allowable limit",

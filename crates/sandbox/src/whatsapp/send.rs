@@ -385,7 +385,7 @@ pub(crate) fn media_info(hub: &Hub, account: &str, id: &str) -> Option<Value> {
         "mime_type": shelved.file.mime,
         // Hex here; webhooks carry base64.
         "sha256": hex::encode(shelved.file.sha256),
-        "file_size": shelved.file.bytes.len(),
+        "file_size": shelved.file.len(),
         "id": id,
     }))
 }

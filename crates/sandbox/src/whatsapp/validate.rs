@@ -122,7 +122,7 @@ pub(crate) fn file_fault(kind: MediaKind, file: &File) -> Option<String> {
         let list = types.join(", ");
         return Some(format!("Unsupported {name} mime type {mime}. Please use one of {list}."));
     }
-    (file.bytes.len() > bytes_max)
+    (file.len() > bytes_max)
         .then(|| format!("{name} file size is too big: at most {bytes_max} bytes."))
 }
 

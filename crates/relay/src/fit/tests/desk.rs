@@ -1,9 +1,9 @@
 //! Three targets with the limits of the real ones, envelopes, and a readable form of a plan.
 
 use crate::{
-    Action, Capabilities, FitInput, Formatting, MediaAccess, MediaRule, MediaSource, OriginTraits,
-    Outgoing, OwnStickers, Plan, ReactionForm, ReactionRule, ReadRule, Recipient, Reference,
-    TextLimit, TextUnit, TypingRule, fit,
+    Action, Capabilities, Conversions, FitInput, Formatting, Means, MediaAccess, MediaLinks,
+    MediaRule, MediaSource, OriginTraits, Outgoing, OwnStickers, Plan, ReactionForm, ReactionRule,
+    ReadRule, Recipient, Reference, TextLimit, TextUnit, TypingRule, fit,
 };
 use expect_test::Expect;
 use interline_envelope::{
@@ -169,6 +169,18 @@ pub(super) struct Case {
     pub(super) origin: OriginTraits,
     pub(super) earlier_reaction: Option<ReactionForm>,
     pub(super) mark_forwarded: bool,
+    pub(super) conversions: Conversions,
+    pub(super) links: Option<Links>,
+}
+
+/// Links everything that has an id.
+#[derive(Debug)]
+pub(super) struct Links;
+
+impl MediaLinks for Links {
+    fn link(&self, media: &Media) -> Option<Redacted<String>> {
+        media.id.as_ref().map(|_| "https://files.example.org/t".into())
+    }
 }
 
 pub(super) fn case(envelope: Envelope, target: Capabilities) -> Case {
@@ -181,6 +193,8 @@ pub(super) fn case(envelope: Envelope, target: Capabilities) -> Case {
         origin: OriginTraits::from(&rich()),
         earlier_reaction: None,
         mark_forwarded: false,
+        conversions: Conversions::default(),
+        links: None,
     }
 }
 
@@ -214,6 +228,17 @@ impl Case {
         Self { earlier_reaction: Some(earlier), ..self }
     }
 
+    /// With everything that can convert.
+    pub(super) fn converting(self) -> Self {
+        let conversions = Conversions { pictures: true, sounds_and_films: true };
+        Self { conversions, ..self }
+    }
+
+    /// With somebody who makes links.
+    pub(super) fn linking(self) -> Self {
+        Self { links: Some(Links), ..self }
+    }
+
     /// From a platform that shows marks as they stand and has public media.
     pub(super) fn of_plain_origin(self) -> Self {
         Self { origin: OriginTraits::from(&middle()), ..self }
@@ -236,6 +261,10 @@ impl Case {
             target: &self.about,
             earlier_reaction: self.earlier_reaction,
             mark_forwarded: self.mark_forwarded,
+            means: Means {
+                conversions: self.conversions,
+                links: self.links.as_ref().map(|links| links as &dyn MediaLinks),
+            },
         })
     }
 

@@ -1,7 +1,7 @@
 //! Media, row by row.
 
-use super::desk::{case, known, medium, message, middle, narrow, native, reply, rich};
-use crate::{Action, not_shown};
+use super::desk::{Case, case, known, medium, message, middle, narrow, native, reply, rich};
+use crate::{Action, Capabilities, Loss, MediaRule, instead_of_media};
 use expect_test::expect;
 use interline_envelope::{Envelope, Media, MediaKind, Part};
 
@@ -25,12 +25,12 @@ fn a_photo_stays_a_photo() {
     "#]]);
     case(one(photo()), rich()).of_plain_origin().check(expect![[r#"
         native
-        media Image by url
+        media Image by origin
     "#]]);
     let typeless = Media { mime: None, ..photo() };
     case(one(typeless), rich()).of_plain_origin().check(expect![[r#"
         native
-        media Image by url
+        media Image by origin
     "#]]);
 }
 
@@ -165,7 +165,7 @@ fn a_clip_that_is_named_like_a_film_is_still_a_sound() {
     let clip = Media { url, mime: None, ..medium(MediaKind::Audio, "") };
     case(one(clip), rich()).of_plain_origin().check(expect![[r#"
         native
-        media Audio by url
+        media Audio by origin
     "#]]);
 }
 
@@ -178,7 +178,7 @@ fn a_sticker_stays_one_or_becomes_a_picture() {
     "#]]);
     case(one(small("image/png")), rich()).of_plain_origin().check(expect![[r#"
         fallback sticker-as-image
-        media Image by url
+        media Image by origin
     "#]]);
     // WebP is neither a sticker nor a picture there.
     case(one(small("image/webp")), middle()).check(expect![[r#"
@@ -200,7 +200,7 @@ fn a_moving_picture_becomes_a_file_where_pictures_stand_still() {
     "#]]);
     case(gif(), rich()).of_plain_origin().check(expect![[r#"
         fallback media-as-document
-        media Document by url
+        media Document by origin
     "#]]);
 }
 
@@ -277,22 +277,192 @@ fn a_sticker_that_says_the_same_as_an_emoji_becomes_it() {
     "#]]);
 }
 
+/// What stands in place of the first medium that a case plans.
+fn instead(case: &Case) -> (Vec<String>, Loss) {
+    let Part::Media(media) = &case.envelope.parts[0] else { panic!("no medium") };
+    let (actions, loss) =
+        case.with_input(|input| instead_of_media(input, media, media.caption.as_ref()));
+    let text = |action| {
+        let Action::Text { text, .. } = action else { panic!("{action:?}") };
+        text.expose().clone()
+    };
+    (actions.into_iter().map(text).collect(), loss)
+}
+
 #[test]
-fn media_that_turn_out_to_be_out_of_reach_leave_a_line_within_the_limit() {
+fn media_that_turn_out_to_be_out_of_reach_leave_lines_within_the_limit() {
     let voice = case(one(medium(MediaKind::Voice, "audio/ogg")), middle());
-    let photo = case(one(captioned(photo(), &"word ".repeat(200))), rich()).named();
-    for (case, begins) in [
-        (voice, "[Alice sent a voice note that cannot be shown here]"),
-        (photo, "[Alice sent a photo that cannot be shown here]\nAlice: word word"),
-    ] {
-        let plan = case.plan();
-        let Action::Media(media) = &plan.outgoings[0].action else { panic!("{plan:?}") };
-        let Action::Text { text, .. } = case.with_input(|input| not_shown(input, media)) else {
-            panic!("no text");
-        };
-        assert!(text.expose().starts_with(begins), "{}", text.expose());
-        assert!(case.target.text.allows(text.expose()));
-    }
+    assert_eq!(
+        instead(&voice),
+        (vec!["[Alice sent a voice note that cannot be shown here]".into()], Loss::MediaNotShown)
+    );
+    let photo = case(one(captioned(photo(), &"word ".repeat(300))), narrow());
+    let (texts, loss) = instead(&photo);
+    assert_eq!(loss, Loss::MediaNotShown);
+    assert!(texts[0].starts_with("[Alice sent a photo that cannot be shown here]\nword word"));
+    assert!(texts.len() > 1 && texts.iter().all(|text| photo.target.text.allows(text)));
+    assert_eq!(texts.concat().matches("word").count(), 300);
+    let id = Some("7".into());
+    let film = Media { id, url: None, bytes: Some(90_000_000), ..medium(MediaKind::Video, "") };
+    let film = case(one(captioned(film, "Waves")), middle()).linking();
+    assert_eq!(
+        instead(&film),
+        (vec!["📎 video, 90 MB: https://files.example.org/t\nWaves".into()], Loss::MediaAsLink)
+    );
+}
+
+#[test]
+fn what_is_too_big_or_of_another_type_becomes_a_link_where_links_can_be_made() {
+    let file = |name: &str| Media {
+        id: Some("7".into()),
+        filename: Some(name.into()),
+        bytes: Some(100_000_000),
+        ..medium(MediaKind::Document, "application/zip")
+    };
+    case(one(file("all of it.zip")), middle()).linking().check(expect![[r#"
+        fallback media-as-link
+        text "📎 all of it.zip, 100 MB: https://files.example.org/t" preview
+    "#]]);
+    case(one(captioned(file("all.zip"), "Here")), narrow()).linking().named().check(expect![[r#"
+        fallback media-as-link
+        text "Alice: 📎 all.zip, 100 MB: https://files.example.org/t\nHere" preview
+    "#]]);
+    let name = "👨\u{200d}👩\u{200d}👧".repeat(60);
+    let (texts, _) = instead(&case(one(file(&name)), narrow()).linking());
+    assert!(texts[0].ends_with("https://files.example.org/t"), "{texts:?}");
+}
+
+#[test]
+fn a_target_that_takes_no_upload_fetches_from_an_address() {
+    let fetching = || {
+        let media = rich().media.into_iter();
+        let media = media.map(|rule| MediaRule { by_upload: false, ..rule }).collect();
+        Capabilities { media, ..rich() }
+    };
+    case(one(photo()), fetching()).of_plain_origin().check(expect![[r#"
+        native
+        media Image by url
+    "#]]);
+    let behind_a_token = Media { id: Some("7".into()), ..photo() };
+    case(one(behind_a_token.clone()), fetching()).linking().check(expect![[r#"
+        native
+        media Image by url
+    "#]]);
+    case(one(behind_a_token), fetching()).check(expect![[r#"
+        placeholder media-not-shown
+        text "[Alice sent a photo that cannot be shown here]"
+    "#]]);
+}
+
+/// What a medium of a few kilobytes becomes where everything can be converted.
+fn check_converted(kind: MediaKind, mime: &str, target: Capabilities, wanted: expect_test::Expect) {
+    let media = Media { bytes: Some(9_000), ..medium(kind, mime) };
+    case(one(media), target).converting().check(wanted);
+}
+
+#[test]
+fn what_can_be_converted_arrives_as_the_best_that_the_target_has() {
+    let voice = "audio/ogg; codecs=opus";
+    check_converted(
+        MediaKind::Voice,
+        voice,
+        rich(),
+        expect![[r#"
+        native
+        media Voice by origin
+    "#]],
+    );
+    check_converted(
+        MediaKind::Voice,
+        voice,
+        narrow(),
+        expect![[r#"
+        fallback voice-as-audio
+        media Audio by origin
+    "#]],
+    );
+    check_converted(
+        MediaKind::Voice,
+        "audio/mp4",
+        rich(),
+        expect![[r#"
+        fallback media-converted
+        media Voice by origin
+    "#]],
+    );
+}
+
+#[test]
+fn pictures_are_converted_where_the_target_takes_them_only_so() {
+    check_converted(
+        MediaKind::Sticker,
+        "image/webp",
+        middle(),
+        expect![[r#"
+        fallback sticker-as-image
+        media Image by origin
+    "#]],
+    );
+    check_converted(
+        MediaKind::Sticker,
+        "image/png",
+        rich(),
+        expect![[r#"
+        fallback media-converted
+        media Sticker by origin
+    "#]],
+    );
+    check_converted(
+        MediaKind::Image,
+        "image/gif",
+        rich(),
+        expect![[r#"
+        fallback media-converted
+        media Video by origin
+    "#]],
+    );
+    check_converted(
+        MediaKind::Image,
+        "image/webp",
+        rich(),
+        expect![[r#"
+        fallback media-converted
+        media Image by origin
+    "#]],
+    );
+    check_converted(
+        MediaKind::Audio,
+        "audio/ogg",
+        narrow(),
+        expect![[r#"
+        fallback media-converted
+        media Audio by origin
+    "#]],
+    );
+}
+
+#[test]
+fn a_sound_from_a_platform_without_voice_notes_becomes_one_unless_it_is_music() {
+    let clip = Media { filename: None, ..medium(MediaKind::Audio, "audio/mp4") };
+    case(one(clip.clone()), rich()).of_plain_origin().converting().check(expect![[r#"
+        fallback media-converted
+        media Voice by origin
+    "#]]);
+    case(one(clip.clone()), rich()).converting().check(expect![[r#"
+        native
+        media Audio by origin
+    "#]]);
+    let song = Media { filename: Some("song.m4a".into()), ..clip };
+    case(one(song), rich()).of_plain_origin().converting().check(expect![[r#"
+        native
+        media Audio by origin
+    "#]]);
+    case(one(medium(MediaKind::Audio, "audio/mpeg")), rich()).of_plain_origin().converting().check(
+        expect![[r#"
+            native
+            media Audio by origin
+        "#]],
+    );
 }
 
 #[test]
