@@ -15,7 +15,7 @@ async fn world(pairs: &[(Seat, Seat)]) -> (Broker, World) {
 
 /// What the sender of a message that waits is told.
 const WAITS: &str =
-    "Your message is waiting. It will be delivered when the other person writes again.";
+    "Interline: Your message is waiting. It will be delivered when the other person writes again.";
 
 /// Waits until this person was told so.
 async fn told(world: &World, seat: &Seat) {
