@@ -198,7 +198,13 @@ fn directory(
     let other = Participant { address, name: None, scoped_id: None, language: None };
     let attribution = if circumstances.named { Attribution::Always } else { Attribution::Never };
     let participants = vec![author, other];
-    Directory::new(vec![Conversation { name: "explained".into(), participants, attribution }]).ok()
+    Directory::new(vec![Conversation {
+        name: "explained".into(),
+        participants,
+        attribution,
+        receipts: true,
+    }])
+    .ok()
 }
 
 /// What the event answers, and what it is about, as the target knows it.

@@ -1,6 +1,6 @@
 //! Accounts and conversations as they are now; a reload swaps them whole.
 
-use crate::config::{Config, Egress, Order, Secret, Uncertain, WindowTemplate};
+use crate::config::{Config, Egress, OperatorMessages, Order, Secret, Uncertain, WindowTemplate};
 use interline_bridge_api::{Bridge, Capabilities, ChatKind};
 use interline_envelope::{AccountRef, Platform};
 use interline_relay::{Budgets, Directory, DirectoryError};
@@ -35,6 +35,10 @@ pub struct Account {
     pub budgets: Budgets,
     /// What invites a person to write again whose window is closed.
     pub window_template: Option<WindowTemplate>,
+    /// What operators call it.
+    pub name: Option<String>,
+    /// Whether what somebody writes by hand for it is heard.
+    pub operator_messages: OperatorMessages,
 }
 
 impl Account {
@@ -110,6 +114,8 @@ impl Live {
                     order: account.order,
                     budgets: account.pace.over(bridge.manifest().budgets),
                     window_template: account.window_template.clone(),
+                    name: account.name.clone(),
+                    operator_messages: account.operator_messages,
                 }),
             );
         }

@@ -5,7 +5,9 @@ use super::nearest::nearest;
 use super::reader::{Found, TableReader};
 use super::secret::{Form, SecretRef};
 use super::sections::UNCERTAIN;
-use super::settings::{Account, Egress, Order, Pace, Stages, Uncertain, WindowTemplate};
+use super::settings::{
+    Account, Egress, OperatorMessages, Order, Pace, Stages, Uncertain, WindowTemplate,
+};
 use interline_envelope::{AccountRef, Platform};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -63,6 +65,8 @@ fn account(
     let order = table.choice("order", Order::Accepted, &orders);
     let pace = pace(table);
     let window_template = window_template(table, bridge.as_ref());
+    let operators = [("relay", OperatorMessages::Relay), ("ignore", OperatorMessages::Ignore)];
+    let operator_messages = table.choice("operator_messages", OperatorMessages::Relay, &operators);
     let needed = [
         (
             "access_token",
@@ -94,6 +98,7 @@ fn account(
         order,
         pace,
         window_template,
+        operator_messages,
     })
 }
 

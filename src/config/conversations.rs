@@ -85,7 +85,8 @@ fn conversation(table: &mut TableReader<'_, '_>, known: &mut Known<'_>) -> Optio
         ("never", Attribution::Never),
     ];
     let attribution = table.choice("attribution", Attribution::Auto, &words);
-    Some(Conversation { name: name?.into(), participants, attribution })
+    let receipts = table.flag("receipts", true);
+    Some(Conversation { name: name?.into(), participants, attribution, receipts })
 }
 
 fn name(table: &mut TableReader<'_, '_>, known: &mut Known<'_>) -> Option<String> {

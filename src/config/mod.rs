@@ -25,7 +25,8 @@ pub use reload::{Changes, Section};
 pub use secret::{ReadEnv, Secret, SecretRef, SecretSource};
 pub use settings::{
     Account, Admin, Broker, Config, Deliver, Egress, Ingest, Log, LogFormat, Media, MediaLinks,
-    Order, Pace, Relay, Servers, Shutdown, Stages, Store, StoreUrl, Uncertain, WindowTemplate,
+    OperatorMessages, Order, Pace, Relay, Servers, Shutdown, Stages, Store, StoreUrl, Uncertain,
+    WindowTemplate,
 };
 
 use interline_envelope::RootKey;

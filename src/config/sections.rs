@@ -294,7 +294,8 @@ fn deliver(table: &mut TableReader<'_, '_>) -> Deliver {
             default.lane_deliveries_max,
             1..=u16::MAX,
         ),
-        prev_timeout: table.duration("prev_timeout", default.prev_timeout, waits),
+        prev_timeout: table.duration("prev_timeout", default.prev_timeout, waits.clone()),
+        parked_max_age: table.duration("parked_max_age", default.parked_max_age, TICK..=HOUR),
         retry_backoff_min: table.duration(
             "retry_backoff_min",
             default.retry_backoff_min,
@@ -443,6 +444,7 @@ impl Account<SecretRef> {
             order: self.order,
             pace: self.pace,
             window_template: self.window_template.clone(),
+            operator_messages: self.operator_messages,
         })
     }
 }

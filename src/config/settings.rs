@@ -172,6 +172,8 @@ pub struct Deliver {
     pub lane_deliveries_max: u16,
     /// How long a dispatch waits for the predecessor that it names.
     pub prev_timeout: Duration,
+    /// How long an edit, reaction or deletion waits for the message that it is about.
+    pub parked_max_age: Duration,
     /// The first wait before a retry.
     pub retry_backoff_min: Duration,
     /// The longest such wait.
@@ -303,6 +305,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// What becomes of what a person writes for the account in the platform's own inbox or app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OperatorMessages {
+    /// Everybody in the conversation hears it.
+    Relay,
+    /// Only the person whom it was written to has it.
+    Ignore,
+}
+
 /// The operator's presence on a platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account<S = Secret> {
@@ -330,6 +341,8 @@ pub struct Account<S = Secret> {
     pub pace: Pace,
     /// What invites a person to write again whose window is closed.
     pub window_template: Option<WindowTemplate>,
+    /// Whether what somebody writes by hand for the account is heard in the conversation.
+    pub operator_messages: OperatorMessages,
 }
 
 impl Default for Store {
@@ -380,6 +393,7 @@ impl Default for Deliver {
             lane_blocked_timeout: Duration::from_secs(30),
             lane_deliveries_max: 32,
             prev_timeout: Duration::from_secs(10),
+            parked_max_age: Duration::from_secs(60),
             retry_backoff_min: Duration::from_secs(1),
             retry_backoff_max: Duration::from_secs(60),
             uncertain: Uncertain::Resend,

@@ -10,7 +10,9 @@ mod supervisor;
 
 use crate::admin::StatusSocket;
 use crate::config::{Config, Servers};
-use crate::deliver::{Answers, Arrivals, DeliverContext, Delivering, Http, Notices, Windows};
+use crate::deliver::{
+    Answers, Arrivals, DeliverContext, Delivering, Http, Notices, UnderWay, Wakes, Windows,
+};
 use crate::live::{Live, LiveHandle};
 use crate::media::MediaServer;
 use crate::metrics::Metrics;
@@ -83,6 +85,7 @@ pub struct Daemon {
     wire: Wire,
     answers: Answers,
     arrivals: Arrivals,
+    under_way: UnderWay,
     metrics: Metrics,
     overview: Overview,
     publisher: watch::Sender<Option<Publisher>>,
@@ -153,6 +156,7 @@ impl Daemon {
         let ids = IdKey::new(&root);
         let (media, server) = media::open(&live, &http, &root, &metrics).await?;
         let ffmpeg = media.conversions().sounds_and_films;
+        let under_way = UnderWay::default();
         let context = DeliverContext {
             live: live.clone(),
             store: store.clone(),
@@ -163,6 +167,8 @@ impl Daemon {
             ids: ids.clone(),
             notices: Notices::default(),
             windows: Windows::new(store.clone()),
+            under_way: under_way.clone(),
+            wakes: Wakes::default(),
             metrics: metrics.clone(),
             publisher: publisher.subscribe(),
             media,
@@ -177,6 +183,7 @@ impl Daemon {
             wire,
             answers,
             arrivals,
+            under_way,
             metrics,
             overview,
             publisher,

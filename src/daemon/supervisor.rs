@@ -57,6 +57,8 @@ impl Daemon {
             services.spawn(server.run(listener, self.stop.child_token()));
         }
         services.spawn(retain(self.store.clone(), self.stop.clone()));
+        let wakes = self.context.wakes.clone();
+        services.spawn(crate::deliver::expire(self.store.clone(), wakes, self.stop.clone()));
         services.spawn(tell_when_stopping(self.stop.clone()));
         // Until the store is closed: a drain may take its time.
         let mut attendants = JoinSet::new();
@@ -216,6 +218,7 @@ impl Daemon {
                     answers: self.answers.clone(),
                     arrivals: self.arrivals.clone(),
                     windows: self.context.windows.clone(),
+                    under_way: self.under_way.clone(),
                     metrics: self.metrics.clone(),
                 };
                 let queue = interline_broker::topology::events_queue(

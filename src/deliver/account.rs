@@ -15,6 +15,9 @@ use super::notices::Notices;
 use super::observe::Seen;
 use super::pace::Pacing;
 use super::recent::Recent;
+use super::references;
+use super::under_way::UnderWay;
+use super::wakes::Wakes;
 use super::windows::Windows;
 use crate::clock::now_ms;
 use crate::config::{Egress, Order};
@@ -67,6 +70,10 @@ pub struct DeliverContext {
     pub notices: Notices,
     /// When people may be written to.
     pub windows: Windows,
+    /// To whom a request is under way, for receipts.
+    pub under_way: UnderWay,
+    /// The lanes of all accounts, for what was parked.
+    pub wakes: Wakes,
     /// The daemon's numbers.
     pub metrics: Metrics,
     /// The current connection's publisher, for dead letters and egress.
@@ -85,6 +92,7 @@ pub(super) struct Settings {
     pub(super) settle_timeout: Duration,
     pub(super) retry_min: Duration,
     pub(super) retry_max: Duration,
+    pub(super) parked_max_age: Duration,
     held_max_age: Duration,
 }
 
@@ -110,7 +118,7 @@ impl Delivering {
     /// An account that delivers nothing yet.
     pub fn new(context: DeliverContext, account: AccountRef) -> Arc<Self> {
         let in_flight = usize::from(context.live.get().config.deliver.in_flight_requests_max);
-        Arc::new(Self {
+        let delivering = Arc::new(Self {
             context,
             account,
             gate: Arc::new(Gate::default()),
@@ -124,7 +132,9 @@ impl Delivering {
             recent: Mutex::default(),
             seen: Mutex::default(),
             started_ms: now_ms(),
-        })
+        });
+        delivering.context.wakes.register(&delivering);
+        delivering
     }
 
     /// Starts the lanes that the store holds rows for. To be called once, before anything is consumed.
@@ -135,10 +145,7 @@ impl Delivering {
         let held = self.store().held_lanes(HeldStage::Deliver, Some(&self.account)).await?;
         let mut lanes = self.lock_lanes();
         for row in held {
-            let lane = Arc::new(Lane::new(row.lane, true));
-            if lanes.insert(row.lane, lane.clone()).is_none() {
-                self.tasks.spawn(lane::run(lane, self.clone()));
-            }
+            self.look_at_held(&mut lanes, row.lane);
         }
         Ok(())
     }
@@ -245,6 +252,7 @@ impl Delivering {
                     attempts: failures,
                     failures,
                     since_ms: now_ms(),
+                    parks: true,
                     source: Source::Queue(ticket),
                 });
             }
@@ -278,6 +286,21 @@ impl Delivering {
         lane.push(job);
         lanes.insert(id, lane.clone());
         drop(lanes);
+        self.tasks.spawn(lane::run(lane, self.clone()));
+    }
+
+    /// Lets a lane look at its held rows: something was moved there.
+    pub(super) fn wake_held(self: &Arc<Self>, id: LaneId) {
+        self.look_at_held(&mut self.lock_lanes(), id);
+    }
+
+    fn look_at_held(self: &Arc<Self>, lanes: &mut HashMap<LaneId, Arc<Lane>>, id: LaneId) {
+        if let Some(lane) = lanes.get(&id) {
+            lane.look_at_held();
+            return;
+        }
+        let lane = Arc::new(Lane::new(id, true));
+        lanes.insert(id, lane.clone());
         self.tasks.spawn(lane::run(lane, self.clone()));
     }
 
@@ -460,12 +483,16 @@ impl Delivering {
             settle_timeout: deliver.settle_timeout,
             retry_min: deliver.retry_backoff_min,
             retry_max: deliver.retry_backoff_max,
+            parked_max_age: deliver.parked_max_age,
             held_max_age: live.config.store.held_max_age,
         }
     }
 
     pub(super) fn attempt_of(&self, job: &Job) -> Attempt {
-        Attempt { dispatch: job.dispatch.clone(), replayed: job.replayed, attempts: job.attempts }
+        let dispatch = job.dispatch.clone();
+        let age_max = if job.parks { self.settings().parked_max_age } else { Duration::ZERO };
+        let parked_until = references::parked_until(&dispatch, job.since_ms, age_max);
+        Attempt { dispatch, replayed: job.replayed, attempts: job.attempts, parked_until }
     }
 
     pub(super) fn live(&self) -> Arc<Live> {

@@ -6,18 +6,18 @@
 use super::account::Delivering;
 use super::gate::{Pass, PauseReason};
 use super::http::TransportError;
-use super::plan::{self, PlanError};
+use super::plan::{self, PlanError, Planned, Waits};
 use crate::clock::now_ms;
 use crate::config::Uncertain;
 use crate::dead::Reason;
 use crate::live::Live;
 use futures_util::FutureExt;
 use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVerdict, Scope};
-use interline_envelope::{Dispatch, Redacted};
+use interline_envelope::{Address, Dispatch, Kind, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
-    DispatchRow, DispatchState, Intent, NewCopy, NewDispatch, NewSent, RequestOutcome, RequestPlan,
-    RequestRow, RequestState, StoreError,
+    Awaited, Begun, DispatchRow, DispatchState, Intent, NativeMessage, NewCopy, NewDispatch,
+    NewSent, ReceiptWanted, RequestOutcome, RequestPlan, RequestRow, RequestState, StoreError,
 };
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub(super) enum Step {
     Again { after: Duration },
     /// It is too early; nothing failed.
     Wait { after: Duration, cause: Early },
+    /// Not before something else is there; the lane goes on without it.
+    Park { awaits: Awaited, until: i64 },
     /// The daemon stops, or the channel is gone: the broker or the store brings it again.
     Abandon,
 }
@@ -66,6 +68,8 @@ pub(super) struct Attempt {
     pub(super) dispatch: std::sync::Arc<Dispatch>,
     pub(super) replayed: u32,
     pub(super) attempts: u32,
+    /// Until when it may wait for what it is about: UTC milliseconds.
+    pub(super) parked_until: i64,
 }
 
 impl Delivering {
@@ -77,6 +81,11 @@ impl Delivering {
                 reason: Reason::CodecPanicked,
                 error: "delivering it panicked; this is a bug".to_owned(),
             },
+            Ok(Ok(Step::Dead { error, .. })) if is_fleeting(of.dispatch.envelope.kind) => {
+                debug!(dispatch_id = %of.dispatch.id, error, disposition = "refused", "a receipt comes to nothing");
+                let ended = self.end(&of.dispatch, DispatchState::Refused).await;
+                ended.unwrap_or_else(|_| Step::Again { after: self.backoff(&of) })
+            }
             Ok(Ok(step)) => step,
             Ok(Err(error)) => {
                 error!(%error, dispatch_id = %of.dispatch.id, "the store failed; the dispatch will be retried");
@@ -100,10 +109,7 @@ impl Delivering {
             return Ok(step);
         }
         if dispatch.expires.is_some_and(|expires| expires <= now_ms()) {
-            self.store()
-                .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Refused)
-                .await?;
-            return Ok(Step::Done);
+            return self.end(dispatch, DispatchState::Refused).await;
         }
         // Before the plan: what waits must not have uploaded its media.
         let sends = row.as_ref().is_none_or(has_unsent);
@@ -118,10 +124,16 @@ impl Delivering {
                 Ok(requests) => (requests, Some(row)),
                 Err(error) => return Ok(Step::Dead { reason: Reason::Unreadable, error }),
             },
-            None => match plan::plan(self, &live, dispatch, of.attempts < MEDIA_ATTEMPTS_MAX).await
-            {
+            None => match plan::plan(self, &live, dispatch, waits_of(of)).await {
                 Ok(requests) => (requests, None),
                 Err(PlanError::Store(error)) => return Err(error),
+                Err(PlanError::Waits(awaits)) => {
+                    return Ok(Step::Park { awaits, until: of.parked_until });
+                }
+                Err(error @ (PlanError::NotTheAuthor | PlanError::TargetTakenBack)) => {
+                    debug!(dispatch_id = %dispatch.id, %error, disposition = "refused", "a dispatch comes to nothing");
+                    return self.end(dispatch, DispatchState::Refused).await;
+                }
                 Err(error) => {
                     let Some(reason) = error.reason() else {
                         warn!(dispatch_id = %dispatch.id, %error, "there is no plan yet; trying again");
@@ -132,23 +144,27 @@ impl Delivering {
             },
         };
         if requests.is_empty() {
-            self.store().record_copies(self.origin_copy(dispatch)).await?;
-            self.store()
-                .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Done)
-                .await?;
-            return Ok(Step::Done);
+            let released = self.store().record_copies(self.origin_copy(dispatch)).await?;
+            self.context.wakes.wake(&released);
+            return self.end(dispatch, DispatchState::Done).await;
         }
         self.send_all(of, &requests, begun).await
+    }
+
+    /// Records the end of a dispatch that needs no further request.
+    async fn end(&self, dispatch: &Dispatch, state: DispatchState) -> Result<Step, StoreError> {
+        self.finish(dispatch, state).await?;
+        Ok(Step::Done)
     }
 
     async fn send_all(
         &self,
         of: &Attempt,
-        requests: &[Request],
+        requests: &[Planned],
         begun: Option<DispatchRow>,
     ) -> Result<Step, StoreError> {
         let mut begun = begun.map(|row| row.requests);
-        for (n, request) in requests.iter().enumerate() {
+        for (n, Planned { request, .. }) in requests.iter().enumerate() {
             let state = begun.as_ref().and_then(|rows| rows.get(n)).map(|row| row.state.clone());
             let last = n + 1 == requests.len();
             let sent = match state {
@@ -185,11 +201,7 @@ impl Delivering {
             }
         }
         // The outcome of the last request finished the record; this says the same once more.
-        let dispatch = &*of.dispatch;
-        self.store()
-            .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Done)
-            .await?;
-        Ok(Step::Done)
+        self.end(&of.dispatch, DispatchState::Done).await
     }
 
     /// Waits at the gate, asks for consent, makes the intent durable, sends, records.
@@ -197,12 +209,12 @@ impl Delivering {
         &self,
         of: &Attempt,
         n: usize,
-        requests: &[Request],
+        requests: &[Planned],
         first_intent: bool,
         last: bool,
     ) -> Result<Sent, StoreError> {
         let dispatch = &*of.dispatch;
-        let Some(request) = requests.get(n) else { return Ok(Sent::Yes) };
+        let Some(Planned { request, .. }) = requests.get(n) else { return Ok(Sent::Yes) };
         let live = self.live();
         if let Some(after) = self.too_early(&live, dispatch).filter(|_| !first_intent) {
             return Ok(Sent::Step(Step::Wait { after, cause: Early::Budget }));
@@ -217,17 +229,26 @@ impl Delivering {
         if let Some(step) = self.refused_by_consent(&live, dispatch) {
             return Ok(Sent::Step(step));
         }
+        let _on_its_way = self.context.under_way.begin(&dispatch.to);
         let now = now_ms();
         if first_intent {
             let plans = requests.iter().map(request_plan).collect();
-            let begin = NewDispatch { id: dispatch.id, time: dispatch.envelope.time, plans };
-            let (begun, ()) = tokio::try_join!(
+            let carries = carried(dispatch);
+            let (id, time, to) = (dispatch.id, dispatch.envelope.time, dispatch.to.clone());
+            let begin = NewDispatch { id, time, to, plans, carries };
+            let ((begun, released), ()) = tokio::try_join!(
                 self.store().begin(begin, now),
                 self.keep_sent(&live, dispatch, requests, now)
             )?;
-            if !begun {
+            self.context.wakes.wake(&released);
+            match begun {
+                Begun::Now => {}
                 // It began in the meantime; the next look finds its plan.
-                return Ok(Sent::Step(Step::Again { after: Duration::ZERO }));
+                Begun::Before => return Ok(Sent::Step(Step::Again { after: Duration::ZERO })),
+                Begun::TakenBack => {
+                    debug!(dispatch_id = %dispatch.id, disposition = "refused", "its author took it back before it came");
+                    return Ok(Sent::Step(Step::Done));
+                }
             }
         } else if let Intent::AlreadySent { native_ids } =
             self.store().intend(dispatch.id, dispatch.envelope.time, number(n), now).await?
@@ -249,7 +270,7 @@ impl Delivering {
         &self,
         live: &Live,
         dispatch: &Dispatch,
-        requests: &[Request],
+        requests: &[Planned],
         since: i64,
     ) -> Result<(), StoreError> {
         let account = self.account_now(live);
@@ -412,7 +433,8 @@ impl Delivering {
         match policy {
             Uncertain::Resend => {
                 warn!(dispatch_id = %dispatch.id, "a request of unknown fate is sent again, as `uncertain` says");
-                self.not_sent(of, n).await?;
+                let outcome = RequestOutcome::Uncertain;
+                self.record_outcome(dispatch, number(n), outcome, Vec::new(), None).await?;
                 // Ever more rarely: where the platform takes it and never says so, each time is one more for the person.
                 Ok(Sent::Step(Step::Again { after: self.backoff(of) }))
             }
@@ -436,6 +458,7 @@ impl Delivering {
         native_ids: Vec<Redacted<String>>,
         last: bool,
     ) -> Result<(), StoreError> {
+        let receipt = self.receipt_wanted(dispatch);
         let mut copies: Vec<NewCopy> = native_ids
             .iter()
             .map(|native_id| NewCopy {
@@ -447,6 +470,9 @@ impl Delivering {
                 part: number(n),
                 excerpt: excerpt(&dispatch.envelope, EXCERPT_GRAPHEMES_MAX),
                 author: Some(dispatch.author.alias.clone()),
+                is_original: false,
+                writer: dispatch.origin.account.clone(),
+                receipt: receipt.clone(),
                 at: now_ms(),
             })
             .collect();
@@ -456,28 +482,34 @@ impl Delivering {
         self.record_outcome(dispatch, number(n), outcome, copies, finish).await
     }
 
+    /// Who wants to know when a message is read; nobody where the conversation keeps that to itself.
+    fn receipt_wanted(&self, dispatch: &Dispatch) -> Option<ReceiptWanted> {
+        let live = self.live();
+        let conversation = live.directory.conversation(&dispatch.conversation)?;
+        let readers = u16::try_from(conversation.participants.len().saturating_sub(1));
+        let author = dispatch.origin.account.clone();
+        // What the account itself said was written by nobody who could see a receipt.
+        let is_wanted = conversation.receipts && !dispatch.envelope.echo;
+        is_wanted.then(|| ReceiptWanted { author, readers: readers.unwrap_or(u16::MAX) })
+    }
+
     /// The origin's own copy, so that a reply to one's own message resolves.
     fn origin_copy(&self, dispatch: &Dispatch) -> Vec<NewCopy> {
-        let origin = &dispatch.origin;
-        // Edits, reactions and deletes carry the id of the message that they are about, not one of their own.
-        if dispatch.envelope.kind != interline_envelope::Kind::Message {
-            return Vec::new();
-        }
-        origin
-            .native_id
-            .iter()
-            .map(|native_id| NewCopy {
-                account: origin.account.account.clone(),
-                chat: origin.account.user.clone(),
-                native_id: native_id.clone(),
-                envelope: dispatch.envelope.id,
-                participant: origin.account.clone(),
-                part: 0,
-                excerpt: excerpt(&dispatch.envelope, EXCERPT_GRAPHEMES_MAX),
-                author: Some(dispatch.author.alias.clone()),
-                at: now_ms(),
-            })
-            .collect()
+        let copy = |message: NativeMessage| NewCopy {
+            account: message.account,
+            chat: message.chat,
+            native_id: message.native_id,
+            envelope: dispatch.envelope.id,
+            participant: dispatch.origin.account.clone(),
+            part: 0,
+            excerpt: excerpt(&dispatch.envelope, EXCERPT_GRAPHEMES_MAX),
+            author: Some(dispatch.author.alias.clone()),
+            is_original: true,
+            writer: dispatch.origin.account.clone(),
+            receipt: None,
+            at: now_ms(),
+        };
+        carried(dispatch).map(copy).into_iter().collect()
     }
 
     pub(super) fn refused_by_consent(&self, live: &Live, dispatch: &Dispatch) -> Option<Step> {
@@ -511,6 +543,24 @@ fn pair_backoff(failure: &Failure, attempts: u32) -> Option<Duration> {
     })
 }
 
+/// True for what nobody misses: no dead letter is put down for it.
+const fn is_fleeting(kind: Kind) -> bool {
+    matches!(kind, Kind::Status | Kind::Typing)
+}
+
+/// The message that a dispatch carries on. Edits, reactions and deletions carry the id of the message that they are
+/// about, not one of their own.
+fn carried(dispatch: &Dispatch) -> Option<NativeMessage> {
+    let origin = &dispatch.origin;
+    let native_id = origin.native_id.clone().filter(|_| dispatch.envelope.kind == Kind::Message)?;
+    let Address { account, user: chat } = origin.account.clone();
+    Some(NativeMessage { account, chat, native_id })
+}
+
+fn waits_of(of: &Attempt) -> Waits {
+    Waits { references: now_ms() < of.parked_until, media: of.attempts < MEDIA_ATTEMPTS_MAX }
+}
+
 fn settled(row: Option<&DispatchRow>, n: usize) -> Option<Vec<Redacted<String>>> {
     match &row?.requests.get(n)?.state {
         RequestState::Sent { native_ids } => Some(native_ids.clone()),
@@ -527,13 +577,17 @@ fn number(n: usize) -> u16 {
     u16::try_from(n).unwrap_or(u16::MAX)
 }
 
-fn request_plan(request: &Request) -> RequestPlan {
+fn request_plan(planned: &Planned) -> RequestPlan {
     // A rendered request is a tree of strings and numbers: its encoding cannot fail.
-    RequestPlan { body: serde_json::to_vec(request).unwrap_or_default() }
+    let body = serde_json::to_vec(&planned.request).unwrap_or_default();
+    RequestPlan { body, likeness: planned.likeness.clone() }
 }
 
-fn requests_of(row: &DispatchRow) -> Result<Vec<Request>, String> {
-    let read = |row: &RequestRow| serde_json::from_slice(&row.plan);
+fn requests_of(row: &DispatchRow) -> Result<Vec<Planned>, String> {
+    let read = |row: &RequestRow| {
+        let likeness = row.likeness.clone();
+        serde_json::from_slice(&row.plan).map(|request| Planned { request, likeness })
+    };
     row.requests.iter().map(read).collect::<Result<_, _>>().map_err(|error| {
         format!("the stored plan of this dispatch cannot be read: {error}; was it written by a later version?")
     })

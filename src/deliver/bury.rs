@@ -43,9 +43,7 @@ impl Delivering {
         )
         .await?;
         self.tell_of_dead(dispatch, reason).await?;
-        self.store()
-            .finish(dispatch.id, dispatch.envelope.time, dispatch.lane, DispatchState::Dead)
-            .await?;
+        self.finish(dispatch, DispatchState::Dead).await?;
         Ok(())
     }
 

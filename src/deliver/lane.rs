@@ -6,16 +6,17 @@
 //! dead-lettered. So no conversation starves another of prefetch, and nothing stays unacknowledged for long (G3, G9).
 //!
 //! A lane outlives the broker's channel: it finishes the request that it is in and drops what it has queued, which
-//! the broker delivers again. *Invariant:* only the lane's own task touches its held rows.
+//! the broker delivers again. *Invariant:* only the lane's own task takes held rows away; what the store lets go of what
+//! was parked is put behind them.
 
 use super::account::Delivering;
 use super::attempt::{Early, Step};
 use super::job::{Job, Source};
 use super::windows::Listener;
 use crate::dead::Reason;
-use interline_envelope::{Address, Dispatch, DispatchId, LaneId};
+use interline_envelope::{Address, Dispatch, DispatchId, Kind, LaneId};
 use interline_notice::Cause;
-use interline_store::{HeldBody, HeldRow, HeldStage, StoreError};
+use interline_store::{Awaited, HeldBody, HeldRow, HeldStage, NewParked, Parked, StoreError};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -29,6 +30,8 @@ const HELD_ROWS_READ: usize = 16;
 const SHORT_WAIT_MAX: Duration = Duration::from_millis(250);
 /// What a dead letter says that found no room.
 const OVERFLOW: &str = "its lane is blocked, and the store has no room for what it holds";
+/// How often an answer looks for what it answers.
+const TARGET_POLL: Duration = Duration::from_millis(100);
 /// How long to wait before the store or the dead-letter queue is asked again.
 const UPSTREAM_RETRY: Duration = Duration::from_secs(1);
 
@@ -55,6 +58,8 @@ struct LaneState {
     awaits_person: bool,
     /// Who was told so. Bounded by the participants of the conversation.
     told: HashSet<Address>,
+    /// How often rows came from elsewhere: what was parked is let go into the held rows.
+    looks: u64,
 }
 
 /// What became of the wish to move to the store.
@@ -99,6 +104,15 @@ impl Lane {
         self.wake.notify_one();
     }
 
+    /// Something was moved to the held rows of this lane.
+    pub(super) fn look_at_held(&self) {
+        let mut state = self.lock();
+        state.held = true;
+        state.looks += 1;
+        drop(state);
+        self.wake.notify_one();
+    }
+
     /// True if nothing is queued or held: the lane may be forgotten.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
@@ -126,6 +140,21 @@ impl Lane {
     fn lock(&self) -> std::sync::MutexGuard<'_, LaneState> {
         // Each critical section below leaves the queue whole at every point, so a poisoned lock is still sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what a dispatch waits for out of the queue, if it stands behind it.
+    fn take(&self, awaits: &Awaited) -> Option<Job> {
+        let mut state = self.lock();
+        let at = state.queue.iter().position(|job| match awaits {
+            Awaited::End(id) => job.dispatch.id == *id,
+            Awaited::Message(message) => {
+                let origin = &job.dispatch.origin;
+                job.dispatch.envelope.kind == Kind::Message
+                    && origin.native_id.as_ref() == Some(&message.native_id)
+                    && origin.account.account == message.account
+            }
+        })?;
+        state.queue.remove(at)
     }
 
     fn next(&self, on: &Delivering) -> Next {
@@ -194,6 +223,7 @@ async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId) {
 
 /// Works off held rows, oldest first, until none is left.
 async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
+    let looks = lane.lock().looks;
     let rows = match on.store().held_peek(HeldStage::Deliver, lane.id, HELD_ROWS_READ).await {
         Ok(rows) => rows,
         Err(error) => {
@@ -203,7 +233,9 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
         }
     };
     if rows.is_empty() {
-        lane.lock().held = false;
+        let mut state = lane.lock();
+        // What came since the look is there to be looked at.
+        state.held = state.looks != looks;
         return;
     }
     for row in rows {
@@ -241,6 +273,7 @@ fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
         attempts: row.attempts,
         failures: 0,
         since_ms: row.held_at,
+        parks: true,
         source: Source::Held { seq: row.seq },
     })
 }
@@ -284,6 +317,22 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                 settle(lane, on, job).await;
                 return true;
             }
+            // A message keeps its place among those of its lane; what is about another message need not.
+            Step::Park { awaits, .. } if job.dispatch.envelope.kind == Kind::Message => {
+                match lane.take(&awaits) {
+                    // It overtook what it answers.
+                    Some(first) => drop(Box::pin(run_job(lane, on, first)).await),
+                    None => {
+                        under_pressure(lane, on, &mut job, blocked_since, on.sleep(TARGET_POLL))
+                            .await;
+                    }
+                }
+            }
+            Step::Park { awaits, until } => {
+                if parked(lane, on, &mut job, blocked_since, awaits, until).await {
+                    return true;
+                }
+            }
             Step::Again { after } => {
                 let since = *blocked_since.get_or_insert_with(Instant::now);
                 job.attempts = job.attempts.saturating_add(1);
@@ -309,6 +358,61 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
             Step::Abandon => return false,
         }
     }
+}
+
+/// Lets a dispatch wait for what it is about, and the lane go on. False if it is to be tried again at once.
+async fn parked(
+    lane: &Lane,
+    on: &Delivering,
+    job: &mut Job,
+    blocked_since: Option<Instant>,
+    awaits: Awaited,
+    until: i64,
+) -> bool {
+    match park(on, job, awaits, until).await {
+        Ok(Parked::Waits) => {
+            on.note_finished(job.dispatch.id);
+            if let Source::Queue(ticket) = &job.source {
+                ticket.ack();
+            }
+            true
+        }
+        Ok(Parked::Here) => false,
+        Err(error) => {
+            // Where no more can wait it goes on without what it is about; another failure passes.
+            job.parks = !matches!(error, StoreError::HeldFull { .. });
+            warn!(%error, dispatch_id = %job.dispatch.id, "a dispatch cannot be parked");
+            if job.parks {
+                under_pressure(lane, on, job, blocked_since, on.sleep(UPSTREAM_RETRY)).await;
+            }
+            false
+        }
+    }
+}
+
+/// Writes a dispatch to the store's parked rows.
+async fn park(
+    on: &Delivering,
+    job: &Job,
+    awaits: Awaited,
+    until: i64,
+) -> Result<Parked, StoreError> {
+    let held = match &job.source {
+        Source::Queue(_) => None,
+        Source::Held { seq } => Some(*seq),
+    };
+    let new = NewParked {
+        awaits,
+        dispatch: job.dispatch.id,
+        lane: job.dispatch.lane,
+        target: on.account_ref().clone(),
+        body: job.sealed.to_vec(),
+        held,
+        since: job.since_ms,
+        until,
+    };
+    debug!(dispatch_id = %job.dispatch.id, disposition = "park", "a dispatch waits for what it is about");
+    on.store().park_if_absent(new).await
 }
 
 /// Waits for `work`, and meanwhile moves the lane to the store when it must.

@@ -18,7 +18,10 @@ mod pace;
 mod plan;
 mod recent;
 mod record;
+mod references;
+mod under_way;
 mod waiting;
+mod wakes;
 mod windows;
 
 pub use account::{DeliverContext, DeliverError, Delivering};
@@ -31,4 +34,7 @@ pub(crate) use http::Upload;
 pub use http::{Http, TransportError};
 pub use notices::Notices;
 pub(crate) use plan::render;
+pub use under_way::UnderWay;
+pub use wakes::Wakes;
+pub(crate) use wakes::expire;
 pub use windows::Windows;

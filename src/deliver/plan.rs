@@ -4,26 +4,18 @@
 //! again from the start.
 
 use super::account::Delivering;
+use super::references::{self, References};
 use crate::dead::Reason;
 use crate::live::{Account, Live};
 use crate::media::{Carried, Later};
 use interline_bridge_api::{ChatKind, Outgoing, RenderContext, RenderError, Request};
-use interline_envelope::{Address, Dispatch, Redacted, ReplyTo, Target};
+use interline_envelope::{Address, Dispatch, Redacted};
 use interline_relay::{
-    Action, FitInput, Form, Loss, Means, MediaLinks, OriginTraits, Recipient, Reference, Refusal,
+    Action, FitInput, Form, Loss, Means, MediaLinks, OriginTraits, Recipient, Refusal, likeness_of,
 };
-use interline_store::StoreError;
+use interline_store::{Awaited, StoreError};
 use std::panic::AssertUnwindSafe;
-use std::time::Duration;
 use tracing::debug;
-
-/// How long a reference that nobody knows yet is waited for: the copy may be recorded in this moment.
-const REFERENCE_WAIT: [Duration; 4] = [
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(250),
-    Duration::from_millis(500),
-];
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +32,40 @@ pub(crate) enum PlanError {
     NoAccount,
     #[error("refused: {}", .0.as_str())]
     Refused(Refusal),
+    #[error("the message that it is about is not there yet")]
+    Waits(Awaited),
+    #[error("somebody changed or took back a message that is not theirs")]
+    NotTheAuthor,
+    #[error("the message that it is about was taken back before it came")]
+    TargetTakenBack,
+}
+
+/// One request of a plan.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) request: Request,
+    /// What an echo of it looks like, where the platform gives no marker back.
+    pub(super) likeness: Option<Redacted<String>>,
+}
+
+/// What a plan may still wait for. Each is false once it has waited for long enough.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waits {
+    /// For the message that it is about, instead of doing without it.
+    pub(super) references: bool,
+    /// For media, instead of putting a line of text in their place.
+    pub(super) media: bool,
 }
 
 impl PlanError {
     /// The reason of the dead letter; nothing for what may pass.
     pub(super) const fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Store(_) | Self::Media(_) => None,
+            Self::Store(_)
+            | Self::Media(_)
+            | Self::Waits(_)
+            | Self::NotTheAuthor
+            | Self::TargetTakenBack => None,
             Self::Render(_) => Some(Reason::Unrenderable),
             Self::Panicked => Some(Reason::CodecPanicked),
             Self::NoAccount => Some(Reason::NotAMember),
@@ -56,30 +75,14 @@ impl PlanError {
 }
 
 /// Plans a dispatch for its target.
-///
-/// `wait_for_media`: false to put a line of text where media cannot be had now, instead of trying again.
 pub(super) async fn plan(
     on: &Delivering,
     live: &Live,
     dispatch: &Dispatch,
-    wait_for_media: bool,
-) -> Result<Vec<Request>, PlanError> {
+    waits: Waits,
+) -> Result<Vec<Planned>, PlanError> {
     let Some(account) = on.account_now(live) else { return Err(PlanError::NoAccount) };
-    let reply = match &dispatch.envelope.reply_to {
-        // A notice to the sender: it answers in the chat that the message was written in.
-        Some(ReplyTo::Message { native_id }) if dispatch.to == dispatch.origin.account => {
-            Reference::Native { ids: vec![native_id.clone()], excerpt: None }
-        }
-        Some(ReplyTo::Message { native_id }) => reference(on, dispatch, native_id).await?,
-        Some(ReplyTo::Story { .. }) | None => Reference::None,
-    };
-    let target = match &dispatch.envelope.target {
-        Some(Target::Messages { native_ids }) => match native_ids.first() {
-            Some(native_id) => reference(on, dispatch, native_id).await?,
-            None => Reference::None,
-        },
-        Some(Target::Watermark { .. }) | None => Reference::None,
-    };
+    let References { reply, target } = references::resolve(on, dispatch, waits.references).await?;
     let to = recipient(&dispatch.to);
     let origin_bridge = live.bridge(&dispatch.origin.account.account.platform);
     let capabilities = account.capabilities(ChatKind::Direct);
@@ -107,7 +110,7 @@ pub(super) async fn plan(
         return Err(PlanError::Refused(refusal));
     }
     let mut losses = fitted.losses;
-    let outgoings = with_media(on, live, &input, dispatch, fitted.outgoings, wait_for_media);
+    let outgoings = with_media(on, live, &input, dispatch, fitted.outgoings, waits.media);
     let (outgoings, lost) = outgoings.await?;
     losses.extend(lost);
     let mut requests = Vec::with_capacity(outgoings.len());
@@ -119,7 +122,9 @@ pub(super) async fn plan(
         outgoing.marker = capabilities.marker_bytes_max.map(|_| marker.to_string());
         let mut request = render(&account, &outgoing)?;
         request.marker = Some(marker.to_string());
-        requests.push(request);
+        let is_marked = capabilities.marker_bytes_max.is_some();
+        let likeness = if is_marked { None } else { likeness_of(&outgoing.action) };
+        requests.push(Planned { request, likeness });
     }
     if !losses.is_empty() {
         let losses: Vec<&str> = losses.iter().map(|loss| loss.as_str()).collect();
@@ -174,40 +179,4 @@ pub(super) fn recipient(to: &Address) -> Recipient {
     } else {
         Recipient::User(to.user.clone())
     }
-}
-
-/// What a native id of the origin's chat is on the target.
-async fn reference(
-    on: &Delivering,
-    dispatch: &Dispatch,
-    native_id: &Redacted<String>,
-) -> Result<Reference, PlanError> {
-    for wait in REFERENCE_WAIT {
-        let reference = look_up(on, dispatch, native_id).await?;
-        if reference != Reference::Unknown {
-            return Ok(reference);
-        }
-        on.sleep(wait).await;
-    }
-    look_up(on, dispatch, native_id).await
-}
-
-async fn look_up(
-    on: &Delivering,
-    dispatch: &Dispatch,
-    native_id: &Redacted<String>,
-) -> Result<Reference, PlanError> {
-    let origin = &dispatch.origin.account;
-    let Some(known) = on.store().envelope_of(&origin.account, &origin.user, native_id).await?
-    else {
-        return Ok(Reference::Unknown);
-    };
-    let copies = on.store().copies_of(known.envelope, &dispatch.to).await?;
-    if copies.is_empty() {
-        return Ok(Reference::Known { excerpt: known.excerpt, author: known.author });
-    }
-    Ok(Reference::Native {
-        ids: copies.into_iter().map(|copy| copy.native_id).collect(),
-        excerpt: known.excerpt,
-    })
 }

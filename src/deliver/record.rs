@@ -30,7 +30,21 @@ impl Delivering {
         until_written(&self.context.stop, || {
             self.store().outcome(id, time, n, outcome.clone(), copies.clone(), finish)
         })
-        .await?;
+        .await
+        .map(|released| self.context.wakes.wake(&released))
+    }
+
+    /// Writes the end of a dispatch, and wakes what waited for it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    pub(super) async fn finish(
+        &self,
+        dispatch: &Dispatch,
+        state: DispatchState,
+    ) -> Result<(), StoreError> {
+        let released = self.store().finish(dispatch.id, dispatch.envelope.time, state).await?;
+        self.context.wakes.wake(&released);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 
 mod lanes;
 mod later;
+mod news;
 mod poison;
 mod translate;
 
@@ -24,13 +25,14 @@ use interline_envelope::{Address, Dispatch, IdKey};
 use interline_store::{Store, StoreError};
 pub use lanes::Lanes;
 pub(crate) use lanes::dispatch_message;
+use news::News;
 use poison::{Poison, Verdict};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
-use translate::{Consequences, Opening, Settlement, translate};
+use translate::{Consequences, Opening, translate};
 
 /// How many events are taken at once.
 const BATCH_MAX: usize = 64;
@@ -54,6 +56,8 @@ pub struct Relay {
     pub arrivals: crate::deliver::Arrivals,
     /// When people may be written to.
     pub windows: crate::deliver::Windows,
+    /// To whom a request is under way, so that a receipt waits for its copy.
+    pub under_way: crate::deliver::UnderWay,
     /// The daemon's numbers.
     pub metrics: Metrics,
 }
@@ -127,7 +131,7 @@ impl Relay {
                                     self.acknowledge(&acker, &mut poison, settled).await?;
                                 }
                             }
-                            let following = self.follow(&bridge, delivery, verdict, &publisher, &lanes).await?;
+                            let following = self.follow(&bridge, delivery, verdict, &publisher, &lanes, &stop).await?;
                             pending.push(following);
                             if suspect {
                                 while let Some(settled) = pending.next().await {
@@ -175,13 +179,14 @@ impl Relay {
         verdict: Verdict,
         publisher: &Publisher,
         lanes: &Arc<Lanes>,
+        stop: &CancellationToken,
     ) -> Result<impl Future<Output = Settled> + use<>, RelayError> {
         let live = self.live.get();
         let tag = delivery.tag;
         let poison_key = delivery.redelivered.then(|| poison::key_of(&delivery.body));
         let mut confirms = Vec::new();
         let mut published = Vec::new();
-        let mut settlements = Vec::new();
+        let mut news = News::default();
         let mut opened = Vec::new();
         let mut arrived = Vec::new();
         let kind = delivery.properties.kind.as_deref();
@@ -197,7 +202,7 @@ impl Relay {
             let Consequences {
                 dispatches,
                 dead,
-                settlements: settled,
+                news: of_sends,
                 bindings,
                 arrivals,
                 openings,
@@ -210,7 +215,7 @@ impl Relay {
                 self.act_on(later, &live, &delivery, publisher).await?;
             }
             opened = self.openings(openings);
-            settlements = settled;
+            news = of_sends;
             self.remember(bindings).await;
             self.metrics.event(bridge.manifest().id.as_str(), disposition(&dispatches, &dead));
             arrivals.into_iter().for_each(|arrival| self.arrivals.note(arrival));
@@ -225,8 +230,7 @@ impl Relay {
                 confirms.push(publisher.send(letter.into_message(prefix)).await?);
             }
         }
-        let (store, windows) = (self.store.clone(), self.windows.clone());
-        let lanes = lanes.clone();
+        let (relay, lanes, stop) = (self.clone(), lanes.clone(), stop.clone());
         Ok(async move {
             let result = async {
                 // All at once: a refusal in one lane must be known to it while another lane waits.
@@ -235,19 +239,21 @@ impl Relay {
                     confirm.await?;
                 }
                 for (person, at) in opened {
-                    until_recorded(|| windows.opened(&person, at)).await?;
+                    until_recorded(|| relay.windows.opened(&person, at)).await?;
                 }
                 for marker in arrived {
-                    until_recorded(|| store.arrived_later(marker.dispatch, marker.request)).await?;
+                    let told = || relay.store.arrived_later(marker.dispatch, marker.request);
+                    until_recorded(told).await?;
                 }
-                settle(store.as_ref(), settlements).await
+                news.settle(&relay, &lanes, &stop).await
             };
             Settled { tag, poison_key, result: result.await }
         })
     }
 
     async fn hand_over(&self, bridge: &dyn Bridge, delivery: &Delivery) -> Result<(), RelayError> {
-        until_recorded(|| self.answers.hand_over(bridge, self.store.as_ref(), delivery)).await
+        until_recorded(|| self.answers.hand_over(bridge, self.store.as_ref(), delivery)).await?;
+        Ok(())
     }
 
     /// Counts what people said, and picks the openings of windows that have to be written down.
@@ -326,23 +332,14 @@ fn dead_letter(
     })
 }
 
-/// Records what markers tell.
-async fn settle(store: &dyn Store, settlements: Vec<Settlement>) -> Result<(), RelayError> {
-    for Settlement { marker, native_ids } in settlements {
-        until_recorded(|| store.settle(marker.dispatch, marker.request, native_ids.clone()))
-            .await?;
-    }
-    Ok(())
-}
-
 /// Tries to record what an event tells until it is done: the event is not acknowledged before. A row that is damaged
-/// stays so, and must not hold up what comes behind it.
+/// stays so, and must not hold up what comes behind it: then there is no answer.
 async fn until_recorded<T, W: Future<Output = Result<T, StoreError>>>(
     mut write: impl FnMut() -> W,
-) -> Result<(), RelayError> {
+) -> Result<Option<T>, RelayError> {
     loop {
         match write().await {
-            Ok(_) => return Ok(()),
+            Ok(answer) => return Ok(Some(answer)),
             Err(StoreError::Closed) => return Err(RelayError::StoreClosed),
             Err(error @ (StoreError::Sqlite(_) | StoreError::Commit(_))) => {
                 error!(%error, "what became of a send cannot be recorded; trying again");
@@ -350,7 +347,7 @@ async fn until_recorded<T, W: Future<Output = Result<T, StoreError>>>(
             }
             Err(error) => {
                 error!(%error, "what became of a send can never be recorded");
-                return Ok(());
+                return Ok(None);
             }
         }
     }
@@ -360,7 +357,9 @@ async fn until_recorded<T, W: Future<Output = Result<T, StoreError>>>(
 mod tests {
     use super::*;
 
-    async fn recorded(answers: Vec<Result<(), StoreError>>) -> (Result<(), RelayError>, usize) {
+    async fn recorded(
+        answers: Vec<Result<(), StoreError>>,
+    ) -> (Result<Option<()>, RelayError>, usize) {
         let mut left = answers.into_iter();
         let done = until_recorded(|| std::future::ready(left.next().unwrap())).await;
         (done, left.count())

@@ -1,33 +1,30 @@
 //! What follows from one native event: dispatches, dead letters, settlements. Synchronous and without I/O.
 
 use super::later::Later;
-use crate::config::Order;
+use super::news::{Echo, News, Read, Settlement};
+use crate::config::{OperatorMessages, Order};
 use crate::dead::Reason;
 use crate::deliver::Arrival;
 use crate::live::Live;
 use crate::wire::Marker;
 use interline_bridge_api::{BodyError, Bridge, ChatKind, Normalized};
 use interline_envelope::{
-    AccountRef, Address, Dispatch, Envelope, IdKey, Kind, Origin, Redacted, StatusState, Target,
+    AccountRef, Address, Author, Dispatch, Envelope, IdKey, Kind, Origin, StatusState, Target,
     Unknown,
 };
-use interline_relay::{Absorbed, Binding, Route, Seat, alias, opens_window, route};
+use interline_relay::{
+    Absorbed, Binding, Route, Seat, alias, likeness_of_echo, opens_window, route,
+};
+use interline_store::{NativeMessage, ReadUpTo};
 use std::panic::AssertUnwindSafe;
 use tracing::debug;
-
-/// A person's status or echo that says what became of a send of ours.
-#[derive(Debug)]
-pub(super) struct Settlement {
-    pub(super) marker: Marker,
-    pub(super) native_ids: Vec<Redacted<String>>,
-}
 
 /// What follows from one native event.
 #[derive(Debug, Default)]
 pub(super) struct Consequences {
     pub(super) dispatches: Vec<Dispatch>,
     pub(super) dead: Vec<(Reason, String)>,
-    pub(super) settlements: Vec<Settlement>,
+    pub(super) news: News,
     pub(super) bindings: Vec<Binding>,
     pub(super) arrivals: Vec<Arrival>,
     pub(super) openings: Vec<Opening>,
@@ -83,19 +80,17 @@ fn reason_of(error: &BodyError) -> Reason {
 
 fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &mut Consequences) {
     if let Some(settlement) = settlement(&envelope) {
-        out.settlements.push(settlement);
+        out.news.settlements.push(settlement);
     }
     if envelope.kind == Kind::Status {
         return status(live, bridge, envelope, out);
     }
     let account = AccountRef::new(envelope.platform.clone(), &envelope.account);
-    let Some(person) = envelope.from.as_ref().filter(|_| !envelope.echo) else {
-        return absorb(
-            bridge,
-            &envelope,
-            if envelope.echo { Absorbed::Echo } else { absorbed_without_person(&envelope) },
-            out,
-        );
+    if envelope.echo {
+        return echo(live, ids, bridge, envelope, out);
+    }
+    let Some(person) = &envelope.from else {
+        return absorb(&envelope, absorbed_without_person(&envelope), out);
     };
     out.bindings.extend(live.directory.learn(&account, person));
     let Some(seat) = live.directory.find(&account, person) else {
@@ -119,31 +114,80 @@ fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &
     let targets: Vec<Address> = match route(&envelope, seat) {
         Route::ToOthers => seat.others().map(|participant| participant.address.clone()).collect(),
         Route::ToAuthor => return,
-        Route::Absorbed(why) => return absorb(bridge, &envelope, why, out),
+        Route::Absorbed(why) => return absorb(&envelope, why, out),
     };
-    let Some(own) = seat.own().map(|participant| participant.address.clone()) else { return };
     let author = alias(seat, &envelope, bridge.manifest().display_name);
+    out.dispatches.extend(dispatches(ids, seat, &author, &envelope, targets));
+}
+
+/// An envelope bound for each of its targets.
+fn dispatches(
+    ids: &IdKey,
+    seat: Seat<'_>,
+    author: &Author,
+    envelope: &Envelope,
+    targets: Vec<Address>,
+) -> Vec<Dispatch> {
+    let Some(own) = seat.own().map(|participant| participant.address.clone()) else {
+        return Vec::new();
+    };
     let conversation = seat.conversation.name.to_string();
-    for to in targets {
-        out.dispatches.push(Dispatch {
-            v: 1,
-            id: ids.dispatch_id(envelope.id, &to),
-            lane: ids.lane_id(&conversation, &to),
-            prev: None,
-            conversation: conversation.clone(),
-            to,
-            author: author.clone(),
-            origin: Origin {
-                account: own.clone(),
-                chat: envelope.chat.clone(),
-                native_id: envelope.native_id.clone(),
-                unknown: Unknown::new(),
-            },
-            hop: 1,
-            expires: None,
-            envelope: envelope.clone(),
+    let bound = |to: Address| Dispatch {
+        v: 1,
+        id: ids.dispatch_id(envelope.id, &to),
+        lane: ids.lane_id(&conversation, &to),
+        prev: None,
+        conversation: conversation.clone(),
+        to,
+        author: author.clone(),
+        origin: Origin {
+            account: own.clone(),
+            chat: envelope.chat.clone(),
+            native_id: envelope.native_id.clone(),
             unknown: Unknown::new(),
-        });
+        },
+        hop: 1,
+        expires: None,
+        envelope: envelope.clone(),
+        unknown: Unknown::new(),
+    };
+    targets.into_iter().map(bound).collect()
+}
+
+/// What the account itself sent: an echo of ours is absorbed; what somebody wrote by hand is heard by all but the person
+/// who has it already.
+fn echo(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &mut Consequences) {
+    // A marker of any Interline, also of another daemon with the same account: two that hear each other would never end.
+    if settlement(&envelope).is_some() {
+        return debug!(envelope_id = %envelope.id, disposition = "echo", "absorbed");
+    }
+    let account = AccountRef::new(envelope.platform.clone(), &envelope.account);
+    let seat = envelope.to.as_ref().and_then(|person| live.directory.find(&account, person));
+    let live_account = live.account(&account);
+    let (Some(seat), Some(of)) = (seat, live_account) else { return };
+    let is_heard = carries_words(&envelope) && of.operator_messages == OperatorMessages::Relay;
+    let mut operators = Vec::new();
+    if is_heard && !envelope.history && !envelope.standby {
+        let name = of.name.clone().unwrap_or_else(|| bridge.manifest().display_name.to_owned());
+        // Always by name: else it would look as if the other person had said it.
+        let author = Author { alias: name.into(), named: true, unknown: Unknown::new() };
+        let targets = seat.others().map(|participant| participant.address.clone()).collect();
+        operators = dispatches(ids, seat, &author, &envelope, targets);
+    }
+    let gives_markers_back = bridge.capabilities(ChatKind::Direct).marker_bytes_max.is_some();
+    match (gives_markers_back, seat.own(), envelope.native_id.clone()) {
+        (false, Some(own), Some(native_id)) => {
+            let Address { account, user: chat } = own.address.clone();
+            let message = NativeMessage { account, chat, native_id };
+            let likeness = likeness_of_echo(&envelope);
+            out.news.echoes.push(Echo {
+                message,
+                likeness,
+                time: envelope.time,
+                dispatches: operators,
+            });
+        }
+        (true, _, _) | (_, None, _) | (_, _, None) => out.dispatches.extend(operators),
     }
 }
 
@@ -153,8 +197,9 @@ fn renewed(envelope: &Envelope, seat: Seat<'_>) -> Option<Binding> {
     Some(Binding { id: current, address: seat.own()?.address.clone() })
 }
 
-/// A status of ours changes nothing that others see, but for a failure: the message will not arrive after all.
+/// A status of ours tells its author that it was read, or that the message will not arrive after all.
 fn status(live: &Live, bridge: &dyn Bridge, envelope: Envelope, out: &mut Consequences) {
+    out.news.reads.extend(read(live, bridge, &envelope));
     let Some(status) = &envelope.status else { return };
     if let Some(marker) = status.marker.as_deref().and_then(Marker::parse) {
         match status.state {
@@ -226,13 +271,34 @@ fn settlement(envelope: &Envelope) -> Option<Settlement> {
     Some(Settlement { marker, native_ids })
 }
 
-fn absorb(bridge: &dyn Bridge, envelope: &Envelope, why: Absorbed, out: &mut Consequences) {
+/// Somebody has read what the others wrote, and their conversation lets the authors see that.
+fn read(live: &Live, bridge: &dyn Bridge, envelope: &Envelope) -> Option<Read> {
+    let state = &envelope.status.as_ref()?.state;
+    if !matches!(state, StatusState::Read | StatusState::Played) {
+        return None;
+    }
+    let account = AccountRef::new(envelope.platform.clone(), &envelope.account);
+    let seat = live.directory.find(&account, envelope.from.as_ref()?)?;
+    let up_to = match envelope.target.as_ref()? {
+        Target::Watermark { watermark } => ReadUpTo::Time(*watermark),
+        Target::Messages { native_ids } => ReadUpTo::Message(native_ids.last()?.clone()),
+    };
+    let reader = seat.own()?.address.clone();
+    seat.conversation.receipts.then(|| Read {
+        reader,
+        up_to,
+        conversation: seat.conversation.name.to_string(),
+        alias: alias(seat, envelope, bridge.manifest().display_name),
+        envelope: envelope.clone(),
+    })
+}
+
+fn absorb(envelope: &Envelope, why: Absorbed, out: &mut Consequences) {
     debug!(envelope_id = %envelope.id, kind = envelope.kind.as_str(), disposition = why.as_str(), "absorbed");
-    // What somebody said and nobody will hear is not dropped in silence, even where it is not bridged yet. Echoes of
-    // our own sends are no loss; those of an operator's answers are told apart by our marker.
+    // What somebody said and nobody will hear is not dropped in silence, even where it is not bridged yet.
     let lost = match why {
-        Absorbed::Echo => carries_words(envelope) && is_foreign_echo(bridge, envelope),
-        Absorbed::Standby
+        Absorbed::Echo
+        | Absorbed::Standby
         | Absorbed::History
         | Absorbed::Alone
         | Absorbed::Typing
@@ -242,7 +308,7 @@ fn absorb(bridge: &dyn Bridge, envelope: &Envelope, why: Absorbed, out: &mut Con
         | Absorbed::Account => why.is_loss() && carries_words(envelope),
         Absorbed::Unsupported => !envelope.history,
     };
-    if lost && envelope.from.is_none() && !envelope.echo {
+    if lost && envelope.from.is_none() {
         // Somebody may have said something, and nobody can tell who: an operator can look at the bytes.
         let error =
             "the item is not known to this version, or names nobody; its body has all of it";
@@ -253,13 +319,6 @@ fn absorb(bridge: &dyn Bridge, envelope: &Envelope, why: Absorbed, out: &mut Con
             format!("{}: this kind of event is not bridged", why.as_str()),
         ));
     }
-}
-
-/// True for an echo that certainly is not of our own making: the platform gives our marker back, and this has none.
-/// Where it gives none back (Instagram), an echo may always be ours.
-fn is_foreign_echo(bridge: &dyn Bridge, envelope: &Envelope) -> bool {
-    bridge.capabilities(ChatKind::Direct).marker_bytes_max.is_some()
-        && settlement(envelope).is_none()
 }
 
 const fn absorbed_without_person(envelope: &Envelope) -> Absorbed {
@@ -318,7 +377,18 @@ mod tests {
     }
 
     fn live() -> Live {
-        let text = "[broker]\nurls = [\"embedded\"]\n";
+        let text = r#"
+            broker.urls = ["embedded"]
+            [[account]]
+            bridge = "messenger"
+            id = "2"
+            access_token = "token"
+            app_secret = "secret"
+            verify_token = "word"
+            [[conversation]]
+            name = "pair"
+            participants = ["messenger/2/1", "messenger/2/3"]
+        "#;
         let source = SecretSource { env: Box::new(|_| None), credentials_directory: None };
         let known = crate::bridges::ids();
         let (config, _) = Config::parse(Path::new("c.toml"), text, &known, &source).unwrap();
@@ -335,7 +405,7 @@ mod tests {
         let ids = IdKey::published_test_key();
         let messenger = crate::bridges::find("messenger").unwrap();
         let whole = translate(&live(), &ids, messenger.as_ref(), ECHO.as_bytes());
-        assert_eq!(whole.dead.first().map(|(reason, _)| *reason), Some(Reason::NotBridged));
+        assert!(whole.dead.is_empty() && whole.dispatches.len() == 1);
         let broken = translate(&live(), &ids, &Broken(messenger), ECHO.as_bytes());
         assert_eq!(broken.dead.first().map(|(reason, _)| *reason), Some(Reason::CodecPanicked));
         assert!(broken.dispatches.is_empty() && broken.dead.len() == 1);

@@ -193,13 +193,14 @@ async fn stopped_in_mid_stream(broker: Broker) {
     assert!(!world.log().contains("of unknown fate"), "a drain leaves no intent open");
 }
 
-/// Alice on WhatsApp talks to Bob on Instagram, which gives no marker back; the second send is taken, hangs, and the
+/// Alice on WhatsApp talks to Bob on Instagram, whose echoes do not come; the second send is taken, hangs, and the
 /// daemon is killed and started again.
 async fn killed_at_the_second_to_instagram(broker: &Broker, uncertain: &str) -> (World, Seat) {
     let (a, b) = (whatsapp(1, "Alice"), instagram(1, "Bob"));
     let conversations = vec![("ab".to_owned(), vec![a.clone(), b.clone()])];
     let mut world = World::new(&broker.uri(), conversations).await;
     world.deliver = format!("settle_timeout = \"300ms\"\nuncertain = \"{uncertain}\"");
+    world.platforms.instagram().change_settings(|settings| settings.receipts.sent = false);
     let order = strike(&world, &b, Fault::TakeThenHang, 1);
     world.start();
     for text in texts("said", 4) {

@@ -186,9 +186,10 @@ fn to_instagram() -> Vec<(Seat, Seat)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g5_without_a_marker_resend_doubles_the_uncertain_send_and_nothing_else() {
+async fn g5_without_marker_and_echo_resend_doubles_the_uncertain_send_and_nothing_else() {
     let pairs = to_instagram();
     let (_broker, mut world) = mock_world(&pairs).await;
+    world.platforms.instagram().change_settings(|settings| settings.receipts.sent = false);
     world.deliver = "settle_timeout = \"200ms\"\nuncertain = \"resend\"\n".to_owned();
     let person = &pairs[0].1.person;
     let order = Order::next(Fault::TakeThenCut).person(person).after(2);
@@ -203,9 +204,10 @@ async fn g5_without_a_marker_resend_doubles_the_uncertain_send_and_nothing_else(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn g5_without_a_marker_hold_doubles_nothing_and_dead_letters_the_uncertain_sends() {
+async fn g5_without_marker_and_echo_hold_doubles_nothing_and_dead_letters_the_uncertain_sends() {
     let pairs = to_instagram();
     let (broker, mut world) = mock_world(&pairs).await;
+    world.platforms.instagram().change_settings(|settings| settings.receipts.sent = false);
     world.deliver = "settle_timeout = \"200ms\"\nuncertain = \"hold\"\n".to_owned();
     let platform = world.platforms.instagram();
     let person = &pairs[0].1.person;

@@ -115,6 +115,7 @@ async fn a_message_of_unknown_fate_that_was_held_is_sent_when_its_operator_repla
 async fn a_send_whose_fate_stays_unknown_is_sent_again_ever_more_rarely() {
     let (alice, bob) = (whatsapp(1, "Alice"), instagram(1, "Bob"));
     let (_broker, mut world) = pair(&alice, &bob).await;
+    world.platforms.instagram().change_settings(|settings| settings.receipts.sent = false);
     world.deliver =
         "settle_timeout = \"100ms\"\nretry_backoff_min = \"100ms\"\nretry_backoff_max = \"10s\"\n"
             .to_owned();

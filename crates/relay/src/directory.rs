@@ -43,6 +43,8 @@ pub struct Conversation {
     pub participants: Vec<Participant>,
     /// When a text carries its author's name.
     pub attribution: Attribution,
+    /// True if people see on their own platform that the others have read what they wrote.
+    pub receipts: bool,
 }
 
 impl Conversation {
@@ -276,7 +278,12 @@ mod tests {
 
     fn conversation(name: &str, addresses: &[&str]) -> Conversation {
         let participants = addresses.iter().map(|address| participant(address, None)).collect();
-        Conversation { name: name.into(), participants, attribution: Attribution::Auto }
+        Conversation {
+            name: name.into(),
+            participants,
+            attribution: Attribution::Auto,
+            receipts: true,
+        }
     }
 
     fn directory() -> Directory {

@@ -7,6 +7,7 @@ mod capabilities;
 mod directory;
 mod fit;
 mod lane;
+mod likeness;
 mod outgoing;
 mod pace;
 mod plan;
@@ -24,6 +25,7 @@ pub use fit::{
     Conversion, Conversions, MediaWay, caption_apart, excerpt, fit, instead_of_media, media_ways,
 };
 pub use lane::{LanePolicy, backoff};
+pub use likeness::{likeness_of, likeness_of_echo};
 pub use outgoing::{
     Action, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient, ThreadControl,
     UploadSpec,

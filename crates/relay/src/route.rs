@@ -208,7 +208,8 @@ mod tests {
             language: None,
         });
         let participants = participants.collect();
-        Conversation { name: "c".into(), participants, attribution: Attribution::Auto }
+        let attribution = Attribution::Auto;
+        Conversation { name: "c".into(), participants, attribution, receipts: true }
     }
 
     fn envelope(kind: Kind) -> Envelope {

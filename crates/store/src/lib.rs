@@ -15,8 +15,9 @@ mod sqlite;
 pub use error::StoreError;
 pub use key_file::RootKeyFile;
 pub use rows::{
-    Copy, DispatchRow, DispatchState, FailedLater, HeldBody, HeldLane, HeldRow, HeldStage, Info,
-    Intent, Known, NewCopy, NewDispatch, NewParked, NewSent, Parked, RequestOutcome, RequestPlan,
+    Awaited, Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane,
+    HeldRow, HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked,
+    NewSent, Parked, ReadByAll, ReadUpTo, ReceiptWanted, Released, RequestOutcome, RequestPlan,
     RequestRow, RequestState, ServiceWindow, Settings, Settled,
 };
 pub use sqlite::SqliteStore;
@@ -33,12 +34,23 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if the store cannot be read.
     async fn dispatch(&self, id: DispatchId, time: i64) -> Result<Option<DispatchRow>, StoreError>;
 
-    /// Writes the plan that a dispatch begins with and resumes with, and the intent of its first request. False if it
-    /// began before: then nothing is written.
+    /// What became of a dispatch whose time is not known. Looks through every day's table: for dependents, not for
+    /// every message.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn state_of(&self, id: DispatchId) -> Result<Option<DispatchState>, StoreError>;
+
+    /// Writes the plan that a dispatch begins with and resumes with, and the intent of its first request. If the
+    /// message was taken back before it came, the dispatch ends here, and what waited for that is let go.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written; nothing was.
-    async fn begin(&self, dispatch: NewDispatch, intended_at: i64) -> Result<bool, StoreError>;
+    async fn begin(
+        &self,
+        dispatch: NewDispatch,
+        intended_at: i64,
+    ) -> Result<(Begun, Vec<Released>), StoreError>;
 
     /// Writes the intent of request `n`: from now on it may have been sent. What is known to be sent stays so.
     ///
@@ -53,7 +65,7 @@ pub trait Store: Send + Sync {
     ) -> Result<Intent, StoreError>;
 
     /// Writes what became of request `n`, the copies that follow, and the end of the dispatch, in one transaction, and
-    /// moves what waited for the copies to the held rows of the lanes that it names. A request whose marker came back
+    /// moves what waited for the copies or for that end to the held rows of the lanes that it names. A request whose marker came back
     /// stays sent, whatever a later outcome says; a dispatch that is done stays done.
     ///
     /// # Errors
@@ -66,9 +78,10 @@ pub trait Store: Send + Sync {
         outcome: RequestOutcome,
         copies: Vec<NewCopy>,
         finish: Option<DispatchState>,
-    ) -> Result<Vec<LaneId>, StoreError>;
+    ) -> Result<Vec<Released>, StoreError>;
 
-    /// Ends a dispatch, also one that never began a request. One that is done stays done.
+    /// Ends a dispatch, also one that never began a request. One that is done stays done. What waited for the end moves
+    /// to the held rows of the lanes that it names, in the same transaction.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
@@ -76,9 +89,8 @@ pub trait Store: Send + Sync {
         &self,
         id: DispatchId,
         time: i64,
-        lane: LaneId,
         state: DispatchState,
-    ) -> Result<(), StoreError>;
+    ) -> Result<Vec<Released>, StoreError>;
 
     /// Opens a dead dispatch once more: an operator replays it. Its requests that were rejected
     /// or are of unknown fate count as planned again; what is known to be sent stays so.
@@ -134,7 +146,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`] if they cannot be written.
-    async fn record_copies(&self, copies: Vec<NewCopy>) -> Result<Vec<LaneId>, StoreError>;
+    async fn record_copies(&self, copies: Vec<NewCopy>) -> Result<Vec<Released>, StoreError>;
 
     /// Which envelope a native message is a copy of.
     ///
@@ -156,6 +168,36 @@ pub trait Store: Send + Sync {
         envelope: EnvelopeId,
         participant: &Address,
     ) -> Result<Vec<Copy>, StoreError>;
+
+    /// Whose echo came, on a platform that gives no marker back. One that looks like a send of unknown fate, and is not
+    /// older than that, settles it. `time`: the platform's, UTC milliseconds.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn recognise_echo(
+        &self,
+        message: NativeMessage,
+        likeness: Option<Redacted<String>>,
+        time: i64,
+    ) -> Result<EchoOf, StoreError>;
+
+    /// A person has read so far. Answers with the messages that now everybody has read, in the order in which they were
+    /// sent; the same again until [`Store::read_noted`], so that a crash between the two loses no receipt.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn read(
+        &self,
+        chat: &Address,
+        up_to: ReadUpTo,
+        now: i64,
+    ) -> Result<Vec<ReadByAll>, StoreError>;
+
+    /// What a person has read is on its way to the authors.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn read_noted(&self, chat: &Address, up_to: ReadUpTo) -> Result<(), StoreError>;
 
     /// Appends to a lane's held rows, in order; a dispatch that the lane already holds is kept once. Answers with the
     /// rows' numbers.
@@ -202,8 +244,8 @@ pub trait Store: Send + Sync {
         seq: u64,
     ) -> Result<(), StoreError>;
 
-    /// Lets a dependent wait for the message that it is about, unless that is known by now: one transaction, so that
-    /// no copy slips between.
+    /// Lets a dependent wait for what it is about, unless that is there by now: one transaction, so that nothing slips
+    /// between.
     ///
     /// # Errors
     /// [`StoreError::HeldFull`] at the bound.
@@ -213,7 +255,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
-    async fn parked_expired(&self, now: i64) -> Result<Vec<LaneId>, StoreError>;
+    async fn parked_expired(&self, now: i64) -> Result<Vec<Released>, StoreError>;
 
     /// Remembers that a message was taken back before it came.
     ///

@@ -88,6 +88,9 @@ pub struct RequestRow {
     pub plan: Vec<u8>,
     /// What became of it.
     pub state: RequestState,
+    /// What an echo of it looks like, where the platform gives no marker back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likeness: Option<Redacted<String>>,
 }
 
 /// What is known of a dispatch.
@@ -97,6 +100,9 @@ pub struct DispatchRow {
     pub state: DispatchState,
     /// Its requests, in order. Dropped once it is done.
     pub requests: Vec<RequestRow>,
+    /// Who it is for. Absent in rows of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Address>,
 }
 
 /// A request that is planned.
@@ -104,6 +110,8 @@ pub struct DispatchRow {
 pub struct RequestPlan {
     /// The rendered request, as the caller encoded it.
     pub body: Vec<u8>,
+    /// What an echo of it looks like, where the platform gives no marker back.
+    pub likeness: Option<Redacted<String>>,
 }
 
 /// A dispatch that begins.
@@ -113,8 +121,34 @@ pub struct NewDispatch {
     pub id: DispatchId,
     /// Its envelope's time.
     pub time: i64,
+    /// Who it is for.
+    pub to: Address,
     /// Its requests, in order.
     pub plans: Vec<RequestPlan>,
+    /// The message that it carries on: it does not begin if that was taken back before it came.
+    pub carries: Option<NativeMessage>,
+}
+
+/// A message as its own chat knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NativeMessage {
+    /// The account that has the chat.
+    pub account: AccountRef,
+    /// The person of the chat, as the config names them.
+    pub chat: Redacted<String>,
+    /// The platform's id of the message.
+    pub native_id: Redacted<String>,
+}
+
+/// Whether a dispatch may begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// Its plan and its first intent are durable.
+    Now,
+    /// It began before; nothing was written.
+    Before,
+    /// The message that it carries was taken back before it came; the dispatch is refused.
+    TakenBack,
 }
 
 /// A dispatch whose failure a platform may report after it took it.
@@ -166,6 +200,8 @@ pub enum RequestOutcome {
     },
     /// It certainly was not sent and may be tried again.
     NotSent,
+    /// Nobody knows whether it was sent, and it is tried again. An echo that comes yet is its own.
+    Uncertain,
     /// The platform will never take it.
     Rejected,
 }
@@ -180,6 +216,44 @@ pub enum Intent {
         /// The ids that the platform gave.
         native_ids: Vec<Redacted<String>>,
     },
+}
+
+/// Whose echo came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EchoOf {
+    /// A send of ours.
+    Ours,
+    /// Nobody can tell yet: a send of ours to this person is under way.
+    Undecided,
+    /// Something that somebody else sent for the account.
+    SomebodyElse,
+}
+
+/// How far a person has read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadUpTo {
+    /// Everything that was sent to them until then: UTC milliseconds.
+    Time(i64),
+    /// This message, and what came before it.
+    Message(Redacted<String>),
+}
+
+/// A message that all who hear its author have read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadByAll {
+    /// Who wrote it.
+    pub author: Address,
+    /// The id of its copy in the chat of who read it last.
+    pub copy: Redacted<String>,
+}
+
+/// Who wants to know when a copy is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiptWanted {
+    /// The author.
+    pub author: Address,
+    /// How many have to read it before the author sees that.
+    pub readers: u16,
 }
 
 /// What a marker that came back was about.
@@ -212,6 +286,12 @@ pub struct NewCopy {
     pub excerpt: Option<Redacted<String>>,
     /// Who is shown as its author.
     pub author: Option<Redacted<String>>,
+    /// True if it is the original, written in this chat; false for a copy that Interline sent there.
+    pub is_original: bool,
+    /// Who wrote the message.
+    pub writer: Address,
+    /// Who wants to know when it is read.
+    pub receipt: Option<ReceiptWanted>,
     /// When it was recorded: UTC milliseconds.
     pub at: i64,
 }
@@ -236,6 +316,12 @@ pub struct Known {
     pub excerpt: Option<Redacted<String>>,
     /// Who is shown as its author.
     pub author: Option<Redacted<String>>,
+    /// True if it is the original, written in this chat. Absent in rows of an earlier version.
+    #[serde(default)]
+    pub is_original: Option<bool>,
+    /// Who wrote the message. Absent in rows of an earlier version.
+    #[serde(default)]
+    pub writer: Option<Address>,
 }
 
 /// Which stage holds.
@@ -297,15 +383,20 @@ pub struct HeldLane {
     pub rows: u64,
 }
 
+/// What a dependent waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// Until a message is known: the original, or a copy.
+    Message(NativeMessage),
+    /// Until a dispatch has ended, well or not.
+    End(DispatchId),
+}
+
 /// A dependent that waits for the message that it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewParked {
-    /// The account of the message.
-    pub account: AccountRef,
-    /// The person of the chat.
-    pub chat: Redacted<String>,
-    /// The message's native id there.
-    pub native_id: Redacted<String>,
+    /// What for.
+    pub awaits: Awaited,
     /// The dependent.
     pub dispatch: DispatchId,
     /// Its lane.
@@ -314,6 +405,8 @@ pub struct NewParked {
     pub target: AccountRef,
     /// Its sealed body.
     pub body: Vec<u8>,
+    /// The held row that it comes from, which goes away in the same transaction.
+    pub held: Option<u64>,
     /// When the daemon first saw it: UTC milliseconds.
     pub since: i64,
     /// Until when it waits: UTC milliseconds.
@@ -321,12 +414,21 @@ pub struct NewParked {
 }
 
 /// What became of a wish to wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parked {
     /// It waits.
     Waits,
-    /// The message is known: no need to.
-    TargetKnown(Known),
+    /// What it would wait for is there: no need to.
+    Here,
+}
+
+/// Something that was parked is among the held rows of its lane now: whoever runs the lane has to be woken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Released {
+    /// The account that it is for.
+    pub account: AccountRef,
+    /// Its lane.
+    pub lane: LaneId,
 }
 
 /// What is known of the window in which an account may write freely to a person. UTC milliseconds; 0: never, as far as

@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use interline_envelope::{Address, DispatchId, EnvelopeId, LaneId, RootKey};
 use interline_store::{
-    DispatchState, HeldBody, HeldStage, NewCopy, NewDispatch, NewParked, RequestOutcome,
-    RequestPlan, Settings, SqliteStore, Store,
+    Awaited, DispatchState, HeldBody, HeldStage, NativeMessage, NewCopy, NewDispatch, NewParked,
+    ReceiptWanted, RequestOutcome, RequestPlan, Settings, SqliteStore, Store,
 };
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -62,7 +62,15 @@ async fn fill(store: &SqliteStore) {
         id[..2].copy_from_slice(&n.to_be_bytes());
         let (id, native_id) = (DispatchId::from_bytes(id), format!("{NATIVE}{n}"));
         let plan = format!(r#"{{"to":"{NUMBER}","name":"{NAME}","text":"{WORDS}"}}"#).into_bytes();
-        let new = NewDispatch { id, time: now, plans: vec![RequestPlan { body: plan.clone() }] };
+        let likeness = Some(format!("text:{WORDS}").as_str().into());
+        let plans = vec![RequestPlan { body: plan.clone(), likeness }];
+        let message = NativeMessage {
+            account: person.account.clone(),
+            chat: person.user.clone(),
+            native_id: format!("{native_id}-later").as_str().into(),
+        };
+        let carries = Some(message.clone());
+        let new = NewDispatch { id, time: now, to: person.clone(), plans, carries };
         store.begin(new, now).await.unwrap();
         let copy = NewCopy {
             account: person.account.clone(),
@@ -73,6 +81,9 @@ async fn fill(store: &SqliteStore) {
             part: 0,
             excerpt: Some(WORDS.into()),
             author: Some(NAME.into()),
+            is_original: false,
+            writer: person.clone(),
+            receipt: Some(ReceiptWanted { author: person.clone(), readers: 2 }),
             at: now,
         };
         let sent = RequestOutcome::Sent { native_ids: vec![native_id.as_str().into()] };
@@ -91,13 +102,12 @@ async fn fill(store: &SqliteStore) {
                 .await
                 .unwrap();
             let parked = NewParked {
-                account: person.account.clone(),
-                chat: person.user.clone(),
-                native_id: format!("{native_id}-later").as_str().into(),
+                awaits: Awaited::Message(message),
                 dispatch: id,
                 lane: LaneId::from_bytes([1; 8]),
                 target: person.account.clone(),
                 body: plan,
+                held: None,
                 since: now,
                 until: now,
             };

@@ -4,8 +4,8 @@
 
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
 use interline_store::{
-    DispatchState, HeldBody, HeldStage, Intent, NewCopy, NewDispatch, NewParked, Parked,
-    RequestOutcome, RequestPlan, RequestState, Settings, Settled, SqliteStore, Store, StoreError,
+    Begun, DispatchState, HeldBody, HeldStage, Intent, NewCopy, NewDispatch, RequestOutcome,
+    RequestPlan, RequestState, Settings, Settled, SqliteStore, Store, StoreError,
 };
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -37,14 +37,17 @@ fn address(text: &str) -> Address {
     Address::parse(text).unwrap()
 }
 
+const BOB: &str = "instagram/17/1700";
+
 fn account() -> AccountRef {
     address("whatsapp/1065/1").account
 }
 
 fn new_dispatch(n: u8, requests: usize) -> NewDispatch {
-    let plans =
-        (0..requests).map(|n| RequestPlan { body: format!("plan {n}").into_bytes() }).collect();
-    NewDispatch { id: dispatch_id(n), time: now(), plans }
+    let plans = (0..requests)
+        .map(|n| RequestPlan { body: format!("plan {n}").into_bytes(), likeness: None })
+        .collect();
+    NewDispatch { id: dispatch_id(n), time: now(), to: address(BOB), plans, carries: None }
 }
 
 fn copy(native_id: &str, to: &str, part: u16) -> NewCopy {
@@ -58,6 +61,9 @@ fn copy(native_id: &str, to: &str, part: u16) -> NewCopy {
         part,
         excerpt: Some("hello".into()),
         author: Some("Alice".into()),
+        is_original: false,
+        writer: address(BOB),
+        receipt: None,
         at: now(),
     }
 }
@@ -127,7 +133,7 @@ async fn a_dead_dispatch_opens_again_for_a_replay_and_what_was_sent_stays_sent()
     store.begin(new.clone(), 10).await.unwrap();
     store.outcome(new.id, new.time, 0, sent("n0"), vec![], None).await.unwrap();
     store.outcome(new.id, new.time, 1, RequestOutcome::Rejected, vec![], None).await.unwrap();
-    store.finish(new.id, new.time, lane(), DispatchState::Dead).await.unwrap();
+    store.finish(new.id, new.time, DispatchState::Dead).await.unwrap();
     store.reopen(new.id, new.time).await.unwrap();
     let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
     assert_eq!(row.state, DispatchState::Open);
@@ -136,12 +142,12 @@ async fn a_dead_dispatch_opens_again_for_a_replay_and_what_was_sent_stays_sent()
     // One of unknown fate was held for the operator, who now sends it.
     let held = new_dispatch(3, 1);
     store.begin(held.clone(), 10).await.unwrap();
-    store.finish(held.id, held.time, lane(), DispatchState::Dead).await.unwrap();
+    store.finish(held.id, held.time, DispatchState::Dead).await.unwrap();
     store.reopen(held.id, held.time).await.unwrap();
     let row = store.dispatch(held.id, held.time).await.unwrap().unwrap();
     assert_eq!(row.requests[0].state, RequestState::Planned);
     // One that died before it had a plan is planned anew.
-    store.finish(dispatch_id(2), new.time, lane(), DispatchState::Dead).await.unwrap();
+    store.finish(dispatch_id(2), new.time, DispatchState::Dead).await.unwrap();
     store.reopen(dispatch_id(2), new.time).await.unwrap();
     assert_eq!(store.dispatch(dispatch_id(2), new.time).await.unwrap(), None);
 }
@@ -151,7 +157,7 @@ async fn a_dispatch_with_a_wrong_clock_is_found_again_too() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     for (n, time) in [(1, 0), (2, now() + 400 * DAY_MS), (3, now() - 30 * DAY_MS), (4, -5)] {
-        let new = NewDispatch { id: dispatch_id(n), time, plans: vec![] };
+        let new = NewDispatch { time, ..new_dispatch(n, 0) };
         store.begin(new, 1).await.unwrap();
         assert!(store.dispatch(dispatch_id(n), time).await.unwrap().is_some(), "{time}");
     }
@@ -285,38 +291,6 @@ async fn g9_one_blocked_lane_leaves_room_for_the_others_once_half_of_all_is_take
 }
 
 #[tokio::test]
-async fn a_dependent_waits_for_its_target_and_is_released_with_the_copy() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let target = copy("n", "instagram/17/1700", 0);
-    let parked = |n| NewParked {
-        account: target.account.clone(),
-        chat: target.chat.clone(),
-        native_id: target.native_id.clone(),
-        dispatch: dispatch_id(n),
-        lane: lane(),
-        target: account(),
-        body: vec![n],
-        since: 5,
-        until: 100,
-    };
-    assert_eq!(store.park_if_absent(parked(1)).await.unwrap(), Parked::Waits);
-    assert_eq!(store.park_if_absent(parked(2)).await.unwrap(), Parked::Waits);
-    let released = store.record_copies(vec![target.clone()]).await.unwrap();
-    assert_eq!(released, [lane()]);
-    let held = store.held_peek(HeldStage::Deliver, lane(), 9).await.unwrap();
-    assert_eq!(held.iter().map(|row| row.body.clone()).collect::<Vec<_>>(), [[1], [2]]);
-    assert!(matches!(store.park_if_absent(parked(3)).await.unwrap(), Parked::TargetKnown(_)));
-    let other = NewParked { native_id: "never".into(), ..parked(4) };
-    store.park_if_absent(other).await.unwrap();
-    assert!(store.parked_expired(99).await.unwrap().is_empty());
-    assert_eq!(store.parked_expired(100).await.unwrap(), [lane()]);
-    drop(store);
-    let rows = open(folder.path()).held_peek(HeldStage::Deliver, lane(), 9).await.unwrap();
-    assert_eq!(rows.len(), 3, "a crash after the release finds them in the held rows");
-}
-
-#[tokio::test]
 async fn a_message_that_was_taken_back_before_it_came_stays_buried() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
@@ -403,7 +377,7 @@ async fn an_operation_that_fails_does_not_fail_its_neighbours() {
     let store = open(folder.path());
     let time = now();
     let (good, bad) = tokio::join!(
-        store.finish(dispatch_id(1), time, lane(), DispatchState::Done),
+        store.finish(dispatch_id(1), time, DispatchState::Done),
         store.intend(dispatch_id(2), time, 0, 1)
     );
     good.unwrap();
@@ -430,8 +404,7 @@ async fn g5_what_the_store_acknowledged_survives_sigkill() {
             for round in 0..200_u8 {
                 let mut id = [n; 16];
                 id[15] = round;
-                let new =
-                    NewDispatch { id: DispatchId::from_bytes(id), time: now(), plans: vec![] };
+                let new = NewDispatch { id: DispatchId::from_bytes(id), ..new_dispatch(0, 0) };
                 store.begin(new.clone(), 1).await.unwrap();
                 let mut out = std::io::stdout().lock();
                 writeln!(out, "acked {} {}", new.id, new.time).unwrap();
@@ -499,7 +472,7 @@ async fn g2_a_dispatch_is_known_for_the_whole_of_its_retention() {
         Settings { dispatch_retention: Duration::from_hours(20 * 24), ..Settings::default() };
     let time = now() - 7 * DAY_MS - DAY_MS * 9 / 10;
     let store = SqliteStore::open(&path, &key, &long).unwrap();
-    store.finish(dispatch_id(1), time, lane(), DispatchState::Done).await.unwrap();
+    store.finish(dispatch_id(1), time, DispatchState::Done).await.unwrap();
     drop(store);
     let store = SqliteStore::open(&path, &key, &Settings::default()).unwrap();
     store.retain(now()).await.unwrap();
@@ -511,7 +484,7 @@ async fn g5_an_intent_does_not_overwrite_what_a_late_marker_settled() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let new = new_dispatch(1, 1);
-    assert!(store.begin(new.clone(), 1).await.unwrap());
+    assert_eq!(store.begin(new.clone(), 1).await.unwrap().0, Begun::Now);
     store.outcome(new.id, new.time, 0, RequestOutcome::NotSent, vec![], None).await.unwrap();
     store.settle(new.id, 0, vec!["n".into()]).await.unwrap();
     let intent = store.intend(new.id, new.time, 0, 2).await.unwrap();
@@ -525,9 +498,9 @@ async fn g2_what_is_done_can_neither_die_nor_begin_again() {
     let new = new_dispatch(1, 1);
     store.begin(new.clone(), 1).await.unwrap();
     store.outcome(new.id, new.time, 0, sent("n"), vec![], Some(DispatchState::Done)).await.unwrap();
-    store.finish(new.id, new.time, lane(), DispatchState::Dead).await.unwrap();
+    store.finish(new.id, new.time, DispatchState::Dead).await.unwrap();
     store.reopen(new.id, new.time).await.unwrap();
-    assert!(!store.begin(new.clone(), 2).await.unwrap());
+    assert_eq!(store.begin(new.clone(), 2).await.unwrap().0, Begun::Before);
     assert_eq!(store.dispatch(new.id, new.time).await.unwrap().unwrap().state, DispatchState::Done);
     // A caller that heard nothing and says it again loses no copy.
     let late = copy("n", "instagram/17/1700", 0);

@@ -1,17 +1,17 @@
 //! Where the copies of a message are, looked up from both ends.
 
 use super::memory::{DAY_MS, Kind, day_table, days, make_day};
-use super::parked;
 use super::writer::Db;
-use crate::{Copy, Known, NewCopy, StoreError};
-use interline_envelope::{AccountRef, Address, EnvelopeId, LaneId, Redacted};
+use super::{parked, receipts};
+use crate::{Copy, Known, NewCopy, Released, StoreError};
+use interline_envelope::{AccountRef, Address, EnvelopeId, Redacted};
 use rusqlite::OptionalExtension;
 
 const NATIVE: &str = "copy_native";
 const OWNED: &str = "copy_owned";
 
 /// Writes copies and lets go of what waited for them; says which lanes now hold that.
-pub(super) fn record(db: &mut Db, copies: &[NewCopy]) -> Result<Vec<LaneId>, StoreError> {
+pub(super) fn record(db: &mut Db, copies: &[NewCopy]) -> Result<Vec<Released>, StoreError> {
     let mut released = Vec::new();
     for copy in copies {
         let day = copy.at.div_euclid(DAY_MS);
@@ -24,6 +24,8 @@ pub(super) fn record(db: &mut Db, copies: &[NewCopy]) -> Result<Vec<LaneId>, Sto
             part: copy.part,
             excerpt: copy.excerpt.clone(),
             author: copy.author.clone(),
+            is_original: Some(copy.is_original),
+            writer: Some(copy.writer.clone()),
         };
         write(db, Kind::Native, NATIVE, day, &key, &known)?;
         let owned = db.keyed.address(OWNED, copy.envelope.as_bytes(), &copy.participant);
@@ -33,9 +35,11 @@ pub(super) fn record(db: &mut Db, copies: &[NewCopy]) -> Result<Vec<LaneId>, Sto
         list.sort_by_key(|copy| copy.part);
         // The newest day is read first, so the whole list goes there, also where the clock stepped back.
         write(db, Kind::Owned, OWNED, day.max(own_day), &owned, &list)?;
+        if let Some(receipt) = &copy.receipt {
+            receipts::sent(db, copy, receipt)?;
+        }
         released.extend(parked::release(db, &copy.account, &copy.chat, &copy.native_id)?);
     }
-    released.dedup();
     Ok(released)
 }
 
@@ -59,7 +63,7 @@ pub(super) fn copies_of(
 }
 
 /// Looks through the days, the newest first: most questions are about today.
-fn read<T: serde::de::DeserializeOwned>(
+pub(super) fn read<T: serde::de::DeserializeOwned>(
     db: &Db,
     kind: Kind,
     table: &str,
@@ -81,7 +85,7 @@ fn read<T: serde::de::DeserializeOwned>(
     Ok(None)
 }
 
-fn write<T: serde::Serialize>(
+pub(super) fn write<T: serde::Serialize>(
     db: &mut Db,
     kind: Kind,
     table: &str,

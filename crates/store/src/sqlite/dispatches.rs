@@ -6,9 +6,10 @@
 use super::memory::{DAY_MS, Kind, day_table, days, make_day, now_ms, oldest_day};
 use super::sent;
 use super::writer::Db;
+use super::{echoes, parked};
 use crate::{
-    DispatchRow, DispatchState, Intent, NewDispatch, RequestOutcome, RequestRow, RequestState,
-    Settled, StoreError,
+    Begun, DispatchRow, DispatchState, Intent, NativeMessage, NewDispatch, Released,
+    RequestOutcome, RequestRow, RequestState, Settled, StoreError,
 };
 use interline_envelope::{DispatchId, Redacted};
 use rusqlite::OptionalExtension;
@@ -71,9 +72,29 @@ pub(super) fn read(db: &Db, id: DispatchId, time: i64) -> Result<Option<Dispatch
     Ok(locate(db, id, time)?.map(|(_, row)| row))
 }
 
-pub(super) fn begin(db: &mut Db, new: &NewDispatch, intended_at: i64) -> Result<bool, StoreError> {
+/// What became of a dispatch of unknown time.
+pub(super) fn state_of(db: &Db, id: DispatchId) -> Result<Option<DispatchState>, StoreError> {
+    for place in places(db) {
+        if let Some(row) = find(db, id, place)? {
+            return Ok(Some(row.state));
+        }
+    }
+    Ok(None)
+}
+
+pub(super) fn begin(
+    db: &mut Db,
+    new: &NewDispatch,
+    intended_at: i64,
+) -> Result<(Begun, Vec<Released>), StoreError> {
     if locate(db, new.id, new.time)?.is_some() {
-        return Ok(false);
+        return Ok((Begun::Before, Vec::new()));
+    }
+    if let Some(NativeMessage { account, chat, native_id }) = &new.carries
+        && parked::is_buried(db, account, chat, native_id)?
+    {
+        let released = finish(db, new.id, new.time, DispatchState::Refused)?;
+        return Ok((Begun::TakenBack, released));
     }
     let requests = new
         .plans
@@ -86,15 +107,13 @@ pub(super) fn begin(db: &mut Db, new: &NewDispatch, intended_at: i64) -> Result<
             } else {
                 RequestState::Planned
             },
+            likeness: plan.likeness.clone(),
         })
         .collect();
-    write(
-        db,
-        new.id,
-        place_of(db, new.time),
-        &DispatchRow { state: DispatchState::Open, requests },
-    )?;
-    Ok(true)
+    let row = DispatchRow { state: DispatchState::Open, requests, to: Some(new.to.clone()) };
+    write(db, new.id, place_of(db, new.time), &row)?;
+    open_send(db, new.id, 0, &row, intended_at)?;
+    Ok((Begun::Now, Vec::new()))
 }
 
 pub(super) fn intend(
@@ -111,9 +130,26 @@ pub(super) fn intend(
     }
     request.state = RequestState::Intended { at };
     write(db, id, place, &row)?;
+    open_send(db, id, n, &row, at)?;
     Ok(Intent::Written)
 }
 
+/// From now on an echo that looks like this request may be its own.
+fn open_send(
+    db: &Db,
+    id: DispatchId,
+    n: u16,
+    row: &DispatchRow,
+    at: i64,
+) -> Result<(), StoreError> {
+    let likeness = row.requests.get(usize::from(n)).and_then(|request| request.likeness.as_ref());
+    match (&row.to, likeness) {
+        (Some(to), Some(likeness)) => echoes::open(db, to, id, n, likeness, at),
+        (_, None) | (None, _) => Ok(()),
+    }
+}
+
+/// Answers with the time of the request's intent, where it was intended.
 pub(super) fn outcome(
     db: &mut Db,
     id: DispatchId,
@@ -121,27 +157,40 @@ pub(super) fn outcome(
     n: u16,
     outcome: &RequestOutcome,
     finish: Option<DispatchState>,
-) -> Result<(), StoreError> {
+) -> Result<Option<i64>, StoreError> {
     let (place, mut row) = locate(db, id, time)?.ok_or(StoreError::Unknown)?;
     if row.state == DispatchState::Done {
-        return Ok(());
+        return Ok(None);
     }
     let request = row.requests.get_mut(usize::from(n)).ok_or(StoreError::Unknown)?;
+    let intended_at = match request.state {
+        RequestState::Intended { at } => Some(at),
+        RequestState::Planned | RequestState::Sent { .. } | RequestState::Rejected => None,
+    };
     request.state = match (&request.state, outcome) {
         (_, RequestOutcome::Sent { native_ids }) => {
             RequestState::Sent { native_ids: native_ids.clone() }
         }
         // The marker came back in the meantime: it was sent, whatever this attempt believes.
-        (RequestState::Sent { native_ids }, RequestOutcome::NotSent | RequestOutcome::Rejected) => {
-            RequestState::Sent { native_ids: native_ids.clone() }
-        }
-        (_, RequestOutcome::NotSent) => RequestState::Planned,
+        (
+            RequestState::Sent { native_ids },
+            RequestOutcome::NotSent | RequestOutcome::Uncertain | RequestOutcome::Rejected,
+        ) => RequestState::Sent { native_ids: native_ids.clone() },
+        (_, RequestOutcome::NotSent | RequestOutcome::Uncertain) => RequestState::Planned,
         (_, RequestOutcome::Rejected) => RequestState::Rejected,
     };
+    let had_likeness = request.likeness.is_some();
+    if had_likeness
+        && *outcome != RequestOutcome::Uncertain
+        && let Some(to) = &row.to
+    {
+        echoes::close(db, to, id, n)?;
+    }
     if let Some(state) = finish {
         end(&mut row, state);
     }
-    write(db, id, place, &row)
+    write(db, id, place, &row)?;
+    Ok(intended_at)
 }
 
 /// A finished row is kept for its state alone; the plans, which hold content, go.
@@ -157,14 +206,15 @@ pub(super) fn finish(
     id: DispatchId,
     time: i64,
     state: DispatchState,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Released>, StoreError> {
     let (place, mut row) = match locate(db, id, time)? {
-        Some((_, row)) if row.state == DispatchState::Done => return Ok(()),
+        Some((_, row)) if row.state == DispatchState::Done => return Ok(Vec::new()),
         Some(found) => found,
-        None => (place_of(db, time), DispatchRow { state, requests: Vec::new() }),
+        None => (place_of(db, time), DispatchRow { state, requests: Vec::new(), to: None }),
     };
     end(&mut row, state);
-    write(db, id, place, &row)
+    write(db, id, place, &row)?;
+    parked::release_end(db, id)
 }
 
 pub(super) fn reopen(db: &mut Db, id: DispatchId, time: i64) -> Result<(), StoreError> {
@@ -215,8 +265,8 @@ fn delete(db: &Db, id: DispatchId, place: Place) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Markers name the dispatch but not its day: the newest day is looked at first, since markers come soon.
-/// Every table that may hold a row of unknown time.
+/// Every table that may hold a row of unknown time. Markers name the dispatch but not its day: the newest day is
+/// looked at first, since markers come soon.
 fn places(db: &Db) -> Vec<Place> {
     let dated = days(db, Kind::Dispatch).map(|day| (Kind::Dispatch, day));
     let undated = days(db, Kind::Undated).map(|day| (Kind::Undated, day));

@@ -31,19 +31,7 @@ pub(super) fn append(
 ) -> Result<Vec<u64>, StoreError> {
     let mut seqs = Vec::with_capacity(bodies.len());
     for body in bodies {
-        let held: Option<i64> = db
-            .connection
-            .prepare_cached(
-                "SELECT seq FROM held WHERE stage = ?1 AND lane = ?2 AND dispatch = ?3",
-            )?
-            .query_row((stage.number(), lane.as_bytes(), body.dispatch.as_bytes()), |row| {
-                row.get(0)
-            })
-            .optional()?;
-        seqs.push(match held {
-            Some(seq) => public(seq)?,
-            None => insert(db, stage, lane, account, body)?,
-        });
+        seqs.push(insert_once(db, stage, lane, account, body)?);
     }
     let rows: u64 = db
         .connection
@@ -70,7 +58,26 @@ fn takes_too_much(db: &Db, lane: LaneId, rows: u64) -> Result<bool, StoreError> 
     Ok(own > (max / 10).max(LANE_ROWS_MIN))
 }
 
-pub(super) fn insert(
+/// Appends a row, or finds the one that the lane holds of this dispatch already.
+pub(super) fn insert_once(
+    db: &Db,
+    stage: HeldStage,
+    lane: LaneId,
+    account: &AccountRef,
+    body: &HeldBody,
+) -> Result<u64, StoreError> {
+    let held: Option<i64> = db
+        .connection
+        .prepare_cached("SELECT seq FROM held WHERE stage = ?1 AND lane = ?2 AND dispatch = ?3")?
+        .query_row((stage.number(), lane.as_bytes(), body.dispatch.as_bytes()), |row| row.get(0))
+        .optional()?;
+    match held {
+        Some(seq) => public(seq),
+        None => insert(db, stage, lane, account, body),
+    }
+}
+
+fn insert(
     db: &Db,
     stage: HeldStage,
     lane: LaneId,

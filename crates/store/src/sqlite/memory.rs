@@ -24,10 +24,13 @@ pub(super) enum Kind {
     Native,
     /// Copies by envelope and participant.
     Owned,
+    /// Who has read an envelope, where several have to.
+    Readers,
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Dispatch, Self::Undated, Self::Native, Self::Owned];
+    const ALL: [Self; 5] =
+        [Self::Dispatch, Self::Undated, Self::Native, Self::Owned, Self::Readers];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -35,6 +38,7 @@ impl Kind {
             Self::Undated => "undated",
             Self::Native => "native",
             Self::Owned => "owned",
+            Self::Readers => "readers",
         }
     }
 }
@@ -46,7 +50,7 @@ pub(super) fn day_table(kind: Kind, day: i64) -> String {
 
 /// Which days have a table. In memory, since every question asks.
 #[derive(Debug, Default)]
-pub(super) struct Days([BTreeSet<i64>; 4]);
+pub(super) struct Days([BTreeSet<i64>; 5]);
 
 impl Days {
     pub(super) fn load(connection: &Connection) -> Result<Self, StoreError> {
@@ -110,6 +114,7 @@ pub(super) fn retain(db: &mut Db, now: i64) -> Result<(), StoreError> {
         (Kind::Undated, db.settings.dispatch_retention),
         (Kind::Native, db.settings.copy_retention),
         (Kind::Owned, db.settings.copy_retention),
+        (Kind::Readers, db.settings.copy_retention),
     ];
     for (kind, retention) in keeps {
         for day in days(db, kind) {

@@ -6,19 +6,22 @@
 
 mod copies;
 mod dispatches;
+mod echoes;
 mod held;
 mod keyed;
 mod memory;
 mod parked;
+mod receipts;
 mod schema;
 mod sent;
 mod windows;
 mod writer;
 
 use crate::{
-    Copy, DispatchRow, DispatchState, FailedLater, HeldBody, HeldLane, HeldRow, HeldStage, Info,
-    Intent, Known, NewCopy, NewDispatch, NewParked, NewSent, Parked, RequestOutcome, ServiceWindow,
-    Settings, Settled, Store, StoreError,
+    Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane, HeldRow,
+    HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked, NewSent,
+    Parked, ReadByAll, ReadUpTo, Released, RequestOutcome, ServiceWindow, Settings, Settled, Store,
+    StoreError,
 };
 use async_trait::async_trait;
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
@@ -101,7 +104,15 @@ impl Store for SqliteStore {
         self.writer.run(move |db| dispatches::read(db, id, time)).await
     }
 
-    async fn begin(&self, dispatch: NewDispatch, intended_at: i64) -> Result<bool, StoreError> {
+    async fn state_of(&self, id: DispatchId) -> Result<Option<DispatchState>, StoreError> {
+        self.writer.run(move |db| dispatches::state_of(db, id)).await
+    }
+
+    async fn begin(
+        &self,
+        dispatch: NewDispatch,
+        intended_at: i64,
+    ) -> Result<(Begun, Vec<Released>), StoreError> {
         self.writer.run(move |db| dispatches::begin(db, &dispatch, intended_at)).await
     }
 
@@ -123,11 +134,20 @@ impl Store for SqliteStore {
         outcome: RequestOutcome,
         new_copies: Vec<NewCopy>,
         finish: Option<DispatchState>,
-    ) -> Result<Vec<LaneId>, StoreError> {
+    ) -> Result<Vec<Released>, StoreError> {
         self.writer
             .run(move |db| {
-                dispatches::outcome(db, id, time, n, &outcome, finish)?;
-                copies::record(db, &new_copies)
+                let intended_at = dispatches::outcome(db, id, time, n, &outcome, finish)?;
+                let mut new_copies = new_copies;
+                // A person may read a message before its answer has come back to us.
+                for copy in &mut new_copies {
+                    copy.at = intended_at.unwrap_or(copy.at);
+                }
+                let mut released = copies::record(db, &new_copies)?;
+                if finish.is_some() {
+                    released.extend(parked::release_end(db, id)?);
+                }
+                Ok(released)
             })
             .await
     }
@@ -136,9 +156,8 @@ impl Store for SqliteStore {
         &self,
         id: DispatchId,
         time: i64,
-        _lane: LaneId,
         state: DispatchState,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Released>, StoreError> {
         self.writer.run(move |db| dispatches::finish(db, id, time, state)).await
     }
 
@@ -177,7 +196,7 @@ impl Store for SqliteStore {
         self.writer.run(move |db| sent::failed(db, id, n, &native_id)).await
     }
 
-    async fn record_copies(&self, new_copies: Vec<NewCopy>) -> Result<Vec<LaneId>, StoreError> {
+    async fn record_copies(&self, new_copies: Vec<NewCopy>) -> Result<Vec<Released>, StoreError> {
         if new_copies.is_empty() {
             return Ok(Vec::new());
         }
@@ -201,6 +220,30 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Copy>, StoreError> {
         let participant = participant.clone();
         self.writer.run(move |db| copies::copies_of(db, envelope, &participant)).await
+    }
+
+    async fn recognise_echo(
+        &self,
+        message: NativeMessage,
+        likeness: Option<Redacted<String>>,
+        time: i64,
+    ) -> Result<EchoOf, StoreError> {
+        self.writer.run(move |db| echoes::recognise(db, &message, likeness.as_ref(), time)).await
+    }
+
+    async fn read(
+        &self,
+        chat: &Address,
+        up_to: ReadUpTo,
+        now: i64,
+    ) -> Result<Vec<ReadByAll>, StoreError> {
+        let chat = chat.clone();
+        self.writer.run(move |db| receipts::read(db, &chat, &up_to, now)).await
+    }
+
+    async fn read_noted(&self, chat: &Address, up_to: ReadUpTo) -> Result<(), StoreError> {
+        let chat = chat.clone();
+        self.writer.run(move |db| receipts::noted(db, &chat, &up_to)).await
     }
 
     async fn hold(
@@ -245,7 +288,7 @@ impl Store for SqliteStore {
         self.writer.run(move |db| parked::park_if_absent(db, &new)).await
     }
 
-    async fn parked_expired(&self, now: i64) -> Result<Vec<LaneId>, StoreError> {
+    async fn parked_expired(&self, now: i64) -> Result<Vec<Released>, StoreError> {
         self.writer.run(move |db| parked::take_expired(db, now)).await
     }
 

@@ -1,9 +1,12 @@
 //! Dependents that wait for the message that they are about, and messages that were taken back before they came.
 
-use super::copies;
-use super::held;
+use super::keyed::RowKey;
 use super::writer::Db;
-use crate::{HeldBody, HeldStage, NewParked, Parked, StoreError};
+use super::{copies, dispatches, held};
+use crate::{
+    Awaited, DispatchState, HeldBody, HeldStage, NativeMessage, NewParked, Parked, Released,
+    StoreError,
+};
 use interline_envelope::{AccountRef, DispatchId, LaneId, Platform, Redacted};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
@@ -25,8 +28,22 @@ struct Value {
 }
 
 pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreError> {
-    if let Some(known) = copies::envelope_of(db, &new.account, &new.chat, &new.native_id)? {
-        return Ok(Parked::TargetKnown(known));
+    let (is_here, target) = match &new.awaits {
+        Awaited::Message(NativeMessage { account, chat, native_id }) => {
+            let known = copies::envelope_of(db, account, chat, native_id)?;
+            (known.is_some(), db.keyed.native(TABLE, account, chat, native_id))
+        }
+        Awaited::End(dispatch) => {
+            let state = dispatches::state_of(db, *dispatch)?;
+            let has_ended = state.is_some_and(|state| state != DispatchState::Open);
+            (has_ended, end_key(db, *dispatch))
+        }
+    };
+    if is_here {
+        return Ok(Parked::Here);
+    }
+    if let Some(seq) = new.held {
+        held::release(db, HeldStage::Deliver, new.lane, seq)?;
     }
     let known = db
         .connection
@@ -42,7 +59,6 @@ pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreEr
     if rows >= db.settings.parked_rows_max {
         return Err(StoreError::HeldFull { max: db.settings.parked_rows_max });
     }
-    let target = db.keyed.native(TABLE, &new.account, &new.chat, &new.native_id);
     db.connection
         .prepare_cached(
             "INSERT INTO parked (target, until, dispatch, value) VALUES (?1, ?2, ?3, x'')",
@@ -64,14 +80,26 @@ pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreEr
     Ok(Parked::Waits)
 }
 
+fn end_key(db: &Db, dispatch: DispatchId) -> RowKey {
+    db.keyed.key(TABLE, &[dispatch.as_bytes()])
+}
+
 /// Lets go of what waits for a message, in order.
 pub(super) fn release(
     db: &Db,
     account: &AccountRef,
     chat: &Redacted<String>,
     native_id: &Redacted<String>,
-) -> Result<Vec<LaneId>, StoreError> {
-    let target = db.keyed.native(TABLE, account, chat, native_id);
+) -> Result<Vec<Released>, StoreError> {
+    release_key(db, &db.keyed.native(TABLE, account, chat, native_id))
+}
+
+/// Lets go of what waits for the end of a dispatch, in order.
+pub(super) fn release_end(db: &Db, dispatch: DispatchId) -> Result<Vec<Released>, StoreError> {
+    release_key(db, &end_key(db, dispatch))
+}
+
+fn release_key(db: &Db, target: &RowKey) -> Result<Vec<Released>, StoreError> {
     let rows = read(
         db,
         "SELECT seq, dispatch, value FROM parked WHERE target = ?1 ORDER BY seq",
@@ -80,7 +108,7 @@ pub(super) fn release(
     take(db, rows.into_iter().filter(|(_, _, value)| value.target == target.whole))
 }
 
-pub(super) fn take_expired(db: &Db, now: i64) -> Result<Vec<LaneId>, StoreError> {
+pub(super) fn take_expired(db: &Db, now: i64) -> Result<Vec<Released>, StoreError> {
     let rows =
         read(db, "SELECT seq, dispatch, value FROM parked WHERE until <= ?1 ORDER BY seq", now)?;
     take(db, rows.into_iter())
@@ -102,8 +130,9 @@ fn read(db: &Db, sql: &str, argument: i64) -> Result<Vec<Row>, StoreError> {
 
 /// Moves rows to the held rows of their lanes, within one transaction: a crash finds them in one place or the other.
 /// The bound of held rows does not apply: they were within that of parked ones.
-fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<LaneId>, StoreError> {
-    rows.map(|(seq, dispatch, value)| {
+fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<Released>, StoreError> {
+    let mut released = Vec::new();
+    for (seq, dispatch, value) in rows {
         let body = HeldBody {
             dispatch,
             body: value.body,
@@ -112,11 +141,14 @@ fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<LaneId>, StoreEr
             first: false,
         };
         let account = AccountRef::new(value.platform, &value.account);
-        held::insert(db, HeldStage::Deliver, value.lane, &account, &body)?;
+        held::insert_once(db, HeldStage::Deliver, value.lane, &account, &body)?;
         db.connection.prepare_cached("DELETE FROM parked WHERE seq = ?1")?.execute([seq])?;
-        Ok(value.lane)
-    })
-    .collect()
+        let one = Released { account, lane: value.lane };
+        if !released.contains(&one) {
+            released.push(one);
+        }
+    }
+    Ok(released)
 }
 
 pub(super) fn bury(

@@ -37,6 +37,9 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = ["
         seq INTEGER PRIMARY KEY AUTOINCREMENT, dispatch BLOB NOT NULL UNIQUE, at INTEGER NOT NULL,
         value BLOB NOT NULL
     ) STRICT;
+", "
+    CREATE TABLE open_send (key INTEGER PRIMARY KEY, whole BLOB NOT NULL, value BLOB NOT NULL) STRICT;
+    CREATE TABLE unread (key INTEGER PRIMARY KEY, whole BLOB NOT NULL, value BLOB NOT NULL) STRICT;
 "];
 
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {

@@ -154,7 +154,13 @@ fn restored(value: &Value, failed: u16) -> Vec<RequestRow> {
         }
     };
     let plans = value.plans.iter().enumerate();
-    plans.map(|(index, plan)| RequestRow { plan: plan.0.clone(), state: state(index) }).collect()
+    plans
+        .map(|(index, plan)| RequestRow {
+            plan: plan.0.clone(),
+            state: state(index),
+            likeness: None,
+        })
+        .collect()
 }
 
 pub(super) fn retain(db: &Db, now: i64) -> Result<(), StoreError> {

@@ -1,0 +1,136 @@
+//! What a native id of the origin's chat is on the target.
+//!
+//! Ids are resolved here and not in the relay, since only deliver knows what has arrived. A dependent never precedes
+//! its target (G3): while the message that it is about may still come, it is told what to wait for.
+
+use super::account::Delivering;
+use super::plan::PlanError;
+use interline_envelope::{Dispatch, Kind, Redacted, ReplyTo, Target};
+use interline_relay::Reference;
+use interline_store::{Awaited, DispatchState, Known, NativeMessage};
+use std::time::Duration;
+
+/// The longest wait of an answer for what it answers: its words matter more than the quote, and it waits in its lane,
+/// since what was said later must not overtake it.
+const REPLY_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// What a dispatch refers to, as its target knows it.
+#[derive(Debug)]
+pub(super) struct References {
+    /// What `envelope.reply_to` is.
+    pub(super) reply: Reference,
+    /// What `envelope.target` is.
+    pub(super) target: Reference,
+}
+
+/// Until when a dispatch may wait for what it is about: UTC milliseconds.
+pub(super) fn parked_until(dispatch: &Dispatch, since_ms: i64, parked_max_age: Duration) -> i64 {
+    let long = match dispatch.envelope.kind {
+        Kind::Message | Kind::Unsupported => parked_max_age.min(REPLY_WAIT_MAX),
+        Kind::Edit
+        | Kind::Delete
+        | Kind::Reaction
+        | Kind::Status
+        | Kind::Typing
+        | Kind::Referral
+        | Kind::System
+        | Kind::Handover
+        | Kind::Account => parked_max_age,
+    };
+    since_ms.saturating_add(i64::try_from(long.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Resolves both references of a dispatch. `may_wait`: false once it has waited long enough.
+pub(super) async fn resolve(
+    on: &Delivering,
+    dispatch: &Dispatch,
+    may_wait: bool,
+) -> Result<References, PlanError> {
+    let reply = match &dispatch.envelope.reply_to {
+        // A notice to the sender: it answers in the chat that the message was written in.
+        Some(ReplyTo::Message { native_id }) if dispatch.to == dispatch.origin.account => {
+            Reference::Native { ids: vec![native_id.clone()], excerpt: None }
+        }
+        Some(ReplyTo::Message { native_id }) => one(on, dispatch, native_id, may_wait).await?,
+        Some(ReplyTo::Story { .. }) | None => Reference::None,
+    };
+    let target = match &dispatch.envelope.target {
+        Some(Target::Messages { native_ids }) => match native_ids.first() {
+            Some(native_id) => one(on, dispatch, native_id, may_wait).await?,
+            None => Reference::None,
+        },
+        Some(Target::Watermark { .. }) | None => Reference::None,
+    };
+    Ok(References { reply, target })
+}
+
+async fn one(
+    on: &Delivering,
+    dispatch: &Dispatch,
+    native_id: &Redacted<String>,
+    may_wait: bool,
+) -> Result<Reference, PlanError> {
+    let origin = &dispatch.origin.account;
+    let store = on.store();
+    let Some(known) = store.envelope_of(&origin.account, &origin.user, native_id).await? else {
+        return unknown(on, dispatch, native_id, may_wait).await;
+    };
+    if is_of_somebody_else(dispatch, &known) {
+        return Err(PlanError::NotTheAuthor);
+    }
+    let copies = store.copies_of(known.envelope, &dispatch.to).await?;
+    if copies.is_empty() {
+        // Its own dispatch may be behind this one, or be held. Nothing brings people what they wrote themselves: a copy of
+        // their edit or reaction in words is no message of their own.
+        let carrier = on.ids().dispatch_id(known.envelope, &dispatch.to);
+        let comes = known.writer.as_ref() != Some(&dispatch.to);
+        if may_wait && comes && !on.has_ended(carrier).await? {
+            return Err(PlanError::Waits(Awaited::End(carrier)));
+        }
+        if dispatch.envelope.kind == Kind::Delete {
+            // What never arrived here is not missed.
+            return Ok(Reference::Unknown);
+        }
+        return Ok(Reference::Known { excerpt: known.excerpt, author: known.author });
+    }
+    Ok(Reference::Native {
+        ids: copies.into_iter().map(|copy| copy.native_id).collect(),
+        excerpt: known.excerpt,
+    })
+}
+
+/// A message that nobody has seen yet: an event may have overtaken it. A deletion does not wait: it leaves word, so that
+/// the message, if it comes, is not passed on.
+async fn unknown(
+    on: &Delivering,
+    dispatch: &Dispatch,
+    native_id: &Redacted<String>,
+    may_wait: bool,
+) -> Result<Reference, PlanError> {
+    let origin = &dispatch.origin.account;
+    let (account, chat) = (origin.account.clone(), origin.user.clone());
+    if dispatch.envelope.kind == Kind::Delete {
+        on.store().bury(&account, &chat, native_id, crate::clock::now_ms()).await?;
+        return Ok(Reference::Unknown);
+    }
+    if may_wait {
+        let native_id = native_id.clone();
+        return Err(PlanError::Waits(Awaited::Message(NativeMessage { account, chat, native_id })));
+    }
+    if on.store().is_buried(&account, &chat, native_id).await? {
+        return Err(PlanError::TargetTakenBack);
+    }
+    Ok(Reference::Unknown)
+}
+
+/// Only the author edits or takes back; a copy that Interline sent into the chat is nobody's to change there.
+fn is_of_somebody_else(dispatch: &Dispatch, known: &Known) -> bool {
+    matches!(dispatch.envelope.kind, Kind::Edit | Kind::Delete) && known.is_original == Some(false)
+}
+
+impl Delivering {
+    async fn has_ended(&self, id: interline_envelope::DispatchId) -> Result<bool, PlanError> {
+        let state = self.store().state_of(id).await?;
+        Ok(state.is_some_and(|state| state != DispatchState::Open))
+    }
+}

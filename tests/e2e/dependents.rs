@@ -1,0 +1,225 @@
+//! Replies, reactions, edits and deletions that come before the message that they are about, or without it.
+
+use crate::harness::{
+    Broker, INSTAGRAM, MESSENGER, Seat, World, against_both_brokers, instagram, messenger, whatsapp,
+};
+use crate::queues::{Queues, reasons};
+use interline_sandbox::Seen;
+use serde_json::{Value, json};
+
+against_both_brokers! {
+    g3_what_comes_before_its_message_waits_for_it_and_holds_up_nothing => early_dependents;
+    g3_an_answer_comes_behind_what_it_answers_and_before_what_was_said_later => early_answer;
+    g5_what_waits_for_its_message_outlives_a_kill => waits_over_a_kill;
+}
+
+/// Events of one person, as the platform's backend puts them on the queue, in any order.
+struct Voice<'a> {
+    queues: &'a Queues,
+    seat: &'a Seat,
+    time: i64,
+}
+
+impl<'a> Voice<'a> {
+    fn of(queues: &'a Queues, seat: &'a Seat) -> Self {
+        Self { queues, seat, time: 1_700_000_000_000 }
+    }
+
+    async fn event(&mut self, key: &str, value: Value) {
+        self.time += 1;
+        let (object, account) = match self.seat.account.as_str() {
+            MESSENGER => ("page", MESSENGER),
+            _ => ("instagram", INSTAGRAM),
+        };
+        let mut event = json!({
+            "sender": {"id": self.seat.person}, "recipient": {"id": account}, "timestamp": self.time,
+        });
+        event[key] = value;
+        let entry = json!({"id": account, "time": self.time, "messaging": [event]});
+        let body = json!({"object": object, "entry": [entry]}).to_string();
+        self.queues.publish_event(self.seat.kind.word(), account, body).await;
+    }
+
+    async fn says(&mut self, mid: &str, text: &str) {
+        self.event("message", json!({"mid": mid, "text": text})).await;
+    }
+
+    async fn replies(&mut self, mid: &str, to: &str, text: &str) {
+        let message = json!({"mid": mid, "text": text, "reply_to": {"mid": to}});
+        self.event("message", message).await;
+    }
+
+    async fn edits(&mut self, mid: &str, text: &str) {
+        self.event("message_edit", json!({"mid": mid, "text": text, "num_edit": 1})).await;
+    }
+
+    async fn reacts(&mut self, mid: &str, emoji: &str) {
+        let reaction = json!({"mid": mid, "action": "react", "reaction": "other", "emoji": emoji});
+        self.event("reaction", reaction).await;
+    }
+
+    async fn unsends(&mut self, mid: &str) {
+        self.event("message", json!({"mid": mid, "is_deleted": true})).await;
+    }
+}
+
+/// The events queues, once the daemon has made them.
+async fn queues(broker: &Broker, of: &Seat) -> Queues {
+    let queues = Queues::connect(&broker.uri()).await;
+    queues.until_declared(of.kind.word()).await;
+    queues
+}
+
+fn pair() -> (Seat, Seat, Vec<(String, Vec<Seat>)>) {
+    let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let named = vec![("pair".to_owned(), vec![alice.clone(), bob.clone()])];
+    (alice, bob, named)
+}
+
+fn shown(view: &[Seen]) -> Vec<&str> {
+    view.iter().filter(|seen| !seen.mine).map(|seen| seen.text().unwrap_or("no text")).collect()
+}
+
+async fn early_dependents(broker: Broker) {
+    let (alice, bob, named) = pair();
+    let mut world = World::new(&broker.uri(), named).await;
+    world.start();
+    let queues = queues(&broker, &bob).await;
+    let mut bob = Voice::of(&queues, &bob);
+    bob.edits("m_1", "the harbour").await;
+    bob.reacts("m_1", "🌊").await;
+    bob.says("m_3", "something else").await;
+    world.until_texts(&alice, &["something else".to_owned()]).await;
+    bob.says("m_1", "teh harbour").await;
+    let all = |view: &[Seen]| view.len() == 3 && view[1].reaction.is_some();
+    let view = world.until(&alice, "all three", all).await;
+    assert_eq!(shown(&view), ["something else", "teh harbour", "✏️ edited: the harbour"]);
+    assert_eq!(view[1].reaction.as_deref(), Some("🌊"), "a reaction as such");
+    assert_eq!(view[2].quotes.as_ref(), Some(&view[1].native_id));
+    assert_eq!(world.stop().await, Some(0));
+}
+
+async fn early_answer(broker: Broker) {
+    let (alice, bob, named) = pair();
+    let mut world = World::new(&broker.uri(), named).await;
+    world.start();
+    let queues = queues(&broker, &bob).await;
+    let mut bob = Voice::of(&queues, &bob);
+    bob.replies("m_2", "m_1", "at nine").await;
+    bob.says("m_3", "something else").await;
+    bob.says("m_1", "when?").await;
+    let view = world.until(&alice, "all three", |view| view.len() == 3).await;
+    assert_eq!(shown(&view), ["when?", "at nine", "something else"]);
+    assert_eq!(view[1].quotes.as_ref(), Some(&view[0].native_id));
+    assert_eq!(world.stop().await, Some(0));
+}
+
+async fn waits_over_a_kill(broker: Broker) {
+    let (alice, bob, named) = pair();
+    let mut world = World::new(&broker.uri(), named).await;
+    world.log_level = "interline=debug".to_owned();
+    world.start();
+    let queues = queues(&broker, &bob).await;
+    let mut bob = Voice::of(&queues, &bob);
+    bob.edits("m_1", "the harbour").await;
+    bob.says("m_2", "something else").await;
+    world.until_texts(&alice, &["something else".to_owned()]).await;
+    world.kill();
+    world.start();
+    bob.says("m_1", "teh harbour").await;
+    let view = world.until(&alice, "all three", |view| view.len() == 3).await;
+    assert_eq!(shown(&view)[1..], ["teh harbour", "✏️ edited: the harbour"]);
+    assert_eq!(view[2].quotes.as_ref(), Some(&view[1].native_id));
+    assert_eq!(world.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_what_waits_in_vain_arrives_without_its_message() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, bob, named) = pair();
+    let mut world = World::new(&broker.uri(), named).await;
+    world.deliver.push_str("parked_max_age = \"1s\"\n");
+    world.start();
+    let queues = queues(&broker, &bob).await;
+    let mut bob = Voice::of(&queues, &bob);
+    bob.replies("m_2", "m_never", "at nine").await;
+    bob.edits("m_never", "the harbour").await;
+    bob.reacts("m_never", "🌊").await;
+    let wanted = ["at nine", "✏️ edited: the harbour", "reacted 🌊 to a message"];
+    world.until_texts(&alice, &wanted.map(str::to_owned)).await;
+    assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
+    assert_eq!(world.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_message_that_was_taken_back_before_it_came_is_not_passed_on_nor_what_is_about_it() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, carla) = (whatsapp(1, "Alice"), instagram(1, "Carla"));
+    let named = vec![("pair".to_owned(), vec![alice.clone(), carla.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    world.deliver.push_str("parked_max_age = \"1s\"\n");
+    world.start();
+    let queues = queues(&broker, &carla).await;
+    let mut carla = Voice::of(&queues, &carla);
+    carla.reacts("m_1", "❤").await;
+    carla.unsends("m_1").await;
+    carla.says("m_1", "regretted").await;
+    carla.says("m_2", "kept").await;
+    world.until_texts(&alice, &["kept".to_owned()]).await;
+    world.stop().await;
+    world.start();
+    // By now the reaction has waited for long enough.
+    tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
+    carla.says("m_3", "kept too").await;
+    world.until_texts(&alice, &["kept", "kept too"].map(str::to_owned)).await;
+    assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
+    assert_eq!(world.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g6_nobody_edits_or_takes_back_what_somebody_else_wrote() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, carla) = (whatsapp(1, "Alice"), instagram(1, "Carla"));
+    let named = vec![("pair".to_owned(), vec![alice.clone(), carla.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    world.start();
+    world.phone(&alice).say("mine").unwrap();
+    let view = world.until(&carla, "the copy", |view| view.len() == 1).await;
+    let queues = queues(&broker, &carla).await;
+    let mut carla = Voice::of(&queues, &carla);
+    carla.edits(&view[0].native_id, "yours").await;
+    carla.unsends(&view[0].native_id).await;
+    carla.says("m_1", "the end").await;
+    world.until_texts(&alice, &["the end".to_owned()]).await;
+    assert_eq!(world.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_an_answer_quotes_on_every_phone_the_copy_that_is_there() {
+    let broker = Broker::mock().await.unwrap();
+    let seats = [whatsapp(1, "Alice"), messenger(1, "Bob"), instagram(1, "Carla")];
+    let mut world = World::new(&broker.uri(), vec![("three".to_owned(), seats.to_vec())]).await;
+    world.start();
+    for writer in &seats {
+        let others: Vec<&Seat> = seats.iter().filter(|seat| seat.name != writer.name).collect();
+        let text = format!("a question of {}", writer.name);
+        let asked = world.phone(writer).say(&text).unwrap();
+        let mut question = vec![(writer, asked)];
+        for other in &others {
+            let came = |view: &[Seen]| {
+                view.last().and_then(Seen::text).is_some_and(|shown| shown.ends_with(&text))
+            };
+            let view = world.until(other, "the question", came).await;
+            question.push((other, view.last().unwrap().native_id.clone()));
+        }
+        let (answerer, own_copy) = question.pop().unwrap();
+        world.phone(answerer).reply(&own_copy, "an answer").unwrap();
+        for (seat, copy) in question {
+            let quoted = |view: &[Seen]| {
+                view.last().is_some_and(|seen| !seen.mine && seen.quotes.as_ref() == Some(&copy))
+            };
+            world.until(seat, "the answer, quoting the copy that is there", quoted).await;
+        }
+    }
+    assert_eq!(world.stop().await, Some(0));
+}

@@ -1,0 +1,145 @@
+//! What an account itself sends: echoes of ours are known, whatever was lost of the answer; what an operator writes by
+//! hand is heard.
+
+use crate::harness::{
+    Broker, INSTAGRAM, MESSENGER, Seat, WHATSAPP, World, against_both_brokers, instagram,
+    messenger, whatsapp,
+};
+use crate::queues::{Queues, reasons};
+use interline_sandbox::{Fault, Order, Seen};
+use serde_json::{Value, json};
+
+against_both_brokers! {
+    g5_a_kill_while_instagram_answers_is_settled_by_its_echo => killed_while_instagram_answers;
+}
+
+async fn killed_while_instagram_answers(broker: Broker) {
+    let (alice, carla) = (whatsapp(1, "Alice"), instagram(1, "Carla"));
+    let named = vec![("pair".to_owned(), vec![alice.clone(), carla.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    world.deliver = "settle_timeout = \"10s\"\n".to_owned();
+    world.start();
+    let hang = Order::next(Fault::TakeThenHang).until_released();
+    let hanging = world.platforms.instagram().order(hang);
+    world.phone(&alice).say("once and no more").unwrap();
+    world.until(&carla, "the message is taken", |view| view.len() == 1).await;
+    world.kill();
+    hanging.release();
+    world.start();
+    world.phone(&alice).say("the next").unwrap();
+    world.until_texts(&carla, &["once and no more", "the next"].map(str::to_owned)).await;
+    // A reaction finds the message, so its copy is known by its echo alone.
+    let id = world.phone(&carla).view()[0].native_id.clone();
+    world.phone(&carla).react(&id, "❤").unwrap();
+    let loved = |view: &[Seen]| view[0].reaction.is_some();
+    world.until(&alice, "the reaction", loved).await;
+    assert_eq!(world.stop().await, Some(0));
+    assert_eq!(world.phone(&carla).received().len(), 2, "nothing came later");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_echoes_of_our_own_sends_never_come_back() {
+    let broker = Broker::mock().await.unwrap();
+    let (bob, carla) = (messenger(1, "Bob"), instagram(1, "Carla"));
+    let named = vec![("pair".to_owned(), vec![bob.clone(), carla.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    world.start();
+    for n in 0..10 {
+        world.phone(&bob).say(format!("same words {}", n % 2)).unwrap();
+        world.phone(&bob).photo("bytes", "image/png", None).unwrap();
+    }
+    world.until(&carla, "all of it", |view| view.len() == 20).await;
+    world.platforms.idle().await;
+    assert_eq!(world.stop().await, Some(0));
+    assert_eq!(world.phone(&bob).received().len(), 0);
+    assert_eq!(world.phone(&carla).received().len(), 20);
+}
+
+fn echo(object: &str, account: &str, seat: &Seat, time: i64) -> Value {
+    let message =
+        json!({"mid": "m_by_hand", "text": "typed by hand", "is_echo": true, "app_id": 7});
+    let event = json!({
+        "sender": {"id": account}, "recipient": {"id": seat.person}, "timestamp": time,
+        "message": message,
+    });
+    json!({"object": object, "entry": [{"id": account, "time": time, "messaging": [event]}]})
+}
+
+fn echo_of_whatsapp(seat: &Seat) -> Value {
+    let value = json!({
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "15550000000", "phone_number_id": WHATSAPP},
+        "message_echoes": [{
+            "from": "15550000000", "to": seat.person, "id": "wamid.BY_HAND",
+            "timestamp": "1700000000", "type": "text", "text": {"body": "typed by hand"},
+        }],
+    });
+    let changes = json!([{"field": "smb_message_echoes", "value": value}]);
+    json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": changes}]})
+}
+
+/// A pair of people whose daemon runs.
+struct Scene {
+    world: World,
+    other: Seat,
+    queues: Queues,
+    // It lives as long as the daemon.
+    _broker: Broker,
+}
+
+/// Somebody answers `one` in the platform's own inbox.
+async fn by_hand(one: Seat, echo: Value, policy: &str) -> Scene {
+    let broker = Broker::mock().await.unwrap();
+    let other = if one.account == MESSENGER { whatsapp(1, "Zoe") } else { messenger(1, "Zoe") };
+    let named = vec![("pair".to_owned(), vec![one.clone(), other.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    world.account_lines = format!("name = \"Support\"\n{policy}");
+    world.start();
+    let queues = Queues::connect(&broker.uri()).await;
+    queues.until_declared(one.kind.word()).await;
+    queues.publish_event(one.kind.word(), &one.account, echo.to_string()).await;
+    world.phone(&one).say("and I heard it").unwrap();
+    Scene { world, other, queues, _broker: broker }
+}
+
+async fn is_heard(one: Seat, echo: Value) {
+    let Scene { mut world, other, queues, _broker } = by_hand(one.clone(), echo, "").await;
+    let wanted = ["Support: typed by hand", "and I heard it"];
+    let all = |view: &[Seen]| view.len() == 2;
+    let view = world.until(&other, "both", all).await;
+    let mut texts: Vec<_> = view.iter().filter_map(Seen::text).collect();
+    texts.sort_unstable();
+    assert_eq!(texts, wanted);
+    assert_eq!(world.stop().await, Some(0));
+    assert_eq!(world.phone(&one).received().len(), 0, "the person has it already");
+    assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_what_an_operator_writes_in_messengers_inbox_is_heard() {
+    let bob = messenger(1, "Bob");
+    is_heard(bob.clone(), echo("page", MESSENGER, &bob, 1_700_000_000_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_what_an_operator_writes_in_instagrams_inbox_is_heard() {
+    let carla = instagram(1, "Carla");
+    is_heard(carla.clone(), echo("instagram", INSTAGRAM, &carla, 1_700_000_000_000)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_what_an_operator_writes_in_the_whatsapp_business_app_is_heard() {
+    let alice = whatsapp(1, "Alice");
+    is_heard(alice.clone(), echo_of_whatsapp(&alice)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_operator_writes_stays_between_the_two_where_the_policy_says_so() {
+    let bob = messenger(1, "Bob");
+    let echo = echo("page", MESSENGER, &bob, 1_700_000_000_000);
+    let policy = "operator_messages = \"ignore\"";
+    let Scene { mut world, other, queues: _, _broker } = by_hand(bob, echo, policy).await;
+    world.until_texts(&other, &["and I heard it".to_owned()]).await;
+    assert_eq!(world.stop().await, Some(0));
+    world.until_texts(&other, &["and I heard it".to_owned()]).await;
+}

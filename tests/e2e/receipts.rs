@@ -1,0 +1,54 @@
+//! What somebody has read is shown to who wrote it, by their own platform's means.
+
+use crate::harness::{Broker, Seat, World, instagram, messenger, whatsapp};
+use interline_sandbox::Seen;
+
+async fn world(broker: &Broker, seats: &[Seat]) -> World {
+    World::new(&broker.uri(), vec![("all".to_owned(), seats.to_vec())]).await
+}
+
+fn is_marked(view: &[Seen], count: usize) -> bool {
+    view.iter().filter(|seen| seen.mine && seen.read).count() == count
+}
+
+/// Everybody has both messages; one after the other reads, and only then the author sees it.
+async fn shows_the_author(author: Seat, readers: &[Seat]) {
+    let broker = Broker::mock().await.unwrap();
+    let seats: Vec<Seat> = std::iter::once(&author).chain(readers).cloned().collect();
+    let mut world = world(&broker, &seats).await;
+    world.start();
+    world.phone(&author).say("one").unwrap();
+    world.phone(&author).say("two").unwrap();
+    for reader in readers {
+        world.until(reader, "both", |view| view.len() == 2).await;
+    }
+    for (n, reader) in readers.iter().enumerate() {
+        assert!(is_marked(&world.phone(&author).view(), 0), "{n} of {}", readers.len());
+        world.phone(reader).read().unwrap();
+        // Something that comes behind it: once that is there, the receipt was looked at.
+        world.phone(reader).say("read").unwrap();
+        world.until(&author, "what is behind", |view| view.len() == 3 + n).await;
+    }
+    world.until(&author, "both are marked", |view| is_marked(view, 2)).await;
+    assert_eq!(world.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_whatsapp_the_author_sees_that_messenger_has_read() {
+    shows_the_author(whatsapp(1, "Alice"), &[messenger(1, "Bob")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_messenger_the_author_sees_that_instagram_has_read() {
+    shows_the_author(messenger(1, "Bob"), &[instagram(1, "Carla")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_instagram_the_author_sees_that_whatsapp_has_read() {
+    shows_the_author(instagram(1, "Carla"), &[whatsapp(1, "Alice")]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_three_take_part_the_author_sees_it_when_both_others_have_read() {
+    shows_the_author(whatsapp(1, "Alice"), &[messenger(1, "Bob"), instagram(1, "Carla")]).await;
+}
