@@ -9,12 +9,19 @@ fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     let code = match interline::cli::run(cli) {
         Ok(code) => code,
+        // As of any filter: whoever reads no further, such as `head`, has what it wanted.
+        Err(Failure { error, .. }) if is_reader_gone(&error) => ExitCode::Done,
         Err(Failure { error, code }) => match tell(&error) {
             Ok(()) => code,
             Err(_) => ExitCode::Failed,
         },
     };
     std::process::ExitCode::from(code as u8)
+}
+
+fn is_reader_gone(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// Mistakes of a config one a line, as compilers tell theirs; else the chain of causes: what, then why.
@@ -29,7 +36,7 @@ fn tell(error: &anyhow::Error) -> std::io::Result<()> {
     writeln!(stderr, "interline: {said}")?;
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Some errors repeat their cause in their own words.
-        if !said.ends_with(&cause) {
+        if !said.contains(&cause) {
             writeln!(stderr, "  because: {cause}")?;
         }
         said = cause;

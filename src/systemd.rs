@@ -7,6 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 use tracing::{error, warn};
 
+/// The listener for webhooks, where `interline.socket` holds it: over a restart of the daemon too, so that connections
+/// wait instead of being refused.
+///
+/// Call it once, before any thread is started: it takes the descriptor out of the environment.
+///
+/// # Errors
+/// What was handed over is no TCP listener.
+///
+/// Source: `sd_listen_fds(3)`.
+pub(crate) fn listener() -> std::io::Result<Option<std::net::TcpListener>> {
+    listenfd::ListenFd::from_env().take_tcp_listener(0)
+}
+
 /// Tells systemd that webhooks are taken: the listener is bound and the store is open.
 pub(crate) fn ready() {
     notify(&[NotifyState::Ready]);

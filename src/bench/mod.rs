@@ -1,8 +1,10 @@
-//! How fast the relay stage drains a platform's queue, beside RabbitMQ's own shovel in the same run.
+//! How fast the relay stage drains a platform's queue, beside RabbitMQ's own shovel in the same run; and how fast the
+//! ingest stage takes webhooks.
 //!
 //! The load is what a platform sends: a text webhook of some 580 bytes. The stage does its whole job: the daemon runs
 //! as it does in production, with its store on disk and the other two stages off. What it drained is checked.
 
+pub mod ingest;
 pub mod relay;
 pub mod shovel;
 
@@ -70,7 +72,7 @@ pub enum BenchError {
     #[error("the folder for the store cannot be made; TMPDIR chooses another one")]
     Folder(#[source] std::io::Error),
     /// The config that the bench wrote is refused.
-    #[error("the bench's own config is refused")]
+    #[error("the bench's own config is refused, which is a mistake of this program; report it")]
     Config(#[from] ConfigErrors),
     /// The daemon cannot start or failed.
     #[error("the daemon failed")]
@@ -91,7 +93,7 @@ pub enum BenchError {
     #[error("the broker is gone")]
     Lost(#[from] LostReason),
     /// Nothing moves.
-    #[error("the drain made no progress for {} s, at {at} of {of}", STALLED_AFTER.as_secs())]
+    #[error("the drain made no progress for {} s, at {at} of {of}; is the broker short of memory or disk? Fewer --messages need less", STALLED_AFTER.as_secs())]
     Stalled {
         /// Messages that came out.
         at: u64,
@@ -99,10 +101,26 @@ pub enum BenchError {
         of: u64,
     },
     /// What came out is not what went in.
-    #[error("what came out is wrong: {0}")]
+    #[error("what came out is wrong: {0}; report it, with the broker's version")]
     Wrong(String),
+    /// A webhook cannot be posted.
+    #[error(
+        "a webhook got no answer; do --connections exceed this machine's open files (ulimit -n)?"
+    )]
+    Post(#[source] reqwest::Error),
+    /// A webhook is not taken.
+    #[error(
+        "a webhook was answered {status} instead of 200; the broker is too slow for this load, or --rate too high for \
+         this machine: order less"
+    )]
+    Answered {
+        /// The HTTP status.
+        status: u16,
+    },
     /// The shovel cannot be ordered.
-    #[error("the shovel cannot be started: {0}")]
+    #[error(
+        "the shovel cannot be started: {0}; it needs the plugin rabbitmq_shovel, and --rabbitmqctl a program that may order NODE"
+    )]
     Shovel(String),
 }
 

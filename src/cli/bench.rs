@@ -1,25 +1,27 @@
 //! `interline bench`: how fast this machine and broker are.
 
 use super::{ExitCode, Outcome};
+use crate::bench::ingest::Posts;
 use crate::bench::shovel::Node;
-use crate::bench::{Figures, Load, median, relay, shovel};
+use crate::bench::{Figures, Load, median, shovel};
 use crate::config::LogFormat;
 use interline_broker::QueueKind;
 use std::io::Write;
 
-/// Measure how fast the relay stage drains a platform's queue on this machine and broker.
+/// Measure how fast this machine and broker are.
 ///
-/// Fills a queue of its own with text webhooks, drains it with the relay stage as it runs in production (store on
-/// disk, publisher confirms), checks that every dispatch is there once and in order, and removes its queues again.
-/// With --shovel it times RabbitMQ's own shovel over the same load, in turn with its own rounds: what counts is the
-/// ratio of the two, since the machine's speed cancels out.
+/// Each bench makes queues of its own, runs the stage as it runs in production (store on disk, publisher confirms),
+/// checks that nothing was lost, and removes its queues again. With --shovel, `bench relay` times RabbitMQ's own
+/// shovel over the same load, in turn with its own rounds: what counts is the ratio of the two, since the machine's
+/// speed cancels out.
 #[derive(Debug, clap::Args)]
 #[command(
     subcommand_required = true,
     after_help = "Examples:
   interline bench relay --broker amqp://guest:guest@127.0.0.1:5672/%2f
   interline bench relay --conversations 10000 --people 3 --queues classic
-  interline bench relay --shovel rabbit@$(hostname -s)"
+  interline bench relay --shovel rabbit@$(hostname -s)
+  interline bench ingest --rate 1000 --messages 30000"
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -29,6 +31,41 @@ pub(super) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Relay(RelayArgs),
+    Ingest(IngestArgs),
+}
+
+/// Time the ingest stage: signed webhooks over HTTP into a platform's queue.
+///
+/// With --rate, requests are due at fixed times, and what a late one waited counts too; without it they follow as fast
+/// as answers come. Sender and daemon share this process, so a sender elsewhere (`wrk`) sees more webhooks a second.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  interline bench ingest\n  interline bench ingest --rate 1000 --messages 30000 --json"
+)]
+struct IngestArgs {
+    /// The broker.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "amqp://guest:guest@127.0.0.1:5672/%2f",
+        value_parser = broker_url
+    )]
+    broker: String,
+    /// How many webhooks, of one message each.
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    messages: u32,
+    /// How many are due a second. Left out: as many as go.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: Option<u32>,
+    /// How many are under way at once, at most.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    connections: u16,
+    /// Into what kind of queue.
+    #[arg(long, value_enum, value_name = "KIND", default_value = "quorum")]
+    queues: Queues,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Time the relay stage: a full platform queue into the dispatch queues.
@@ -39,7 +76,12 @@ enum Command {
     interline bench relay --shovel rabbit@$(hostname -s) --json")]
 struct RelayArgs {
     /// The broker.
-    #[arg(long, value_name = "URL", default_value = "amqp://guest:guest@127.0.0.1:5672/%2f")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "amqp://guest:guest@127.0.0.1:5672/%2f",
+        value_parser = broker_url
+    )]
     broker: String,
     /// How many messages.
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
@@ -78,17 +120,64 @@ enum Queues {
     Classic,
 }
 
+impl Queues {
+    const fn kind(self) -> QueueKind {
+        match self {
+            Self::Quorum => QueueKind::Quorum,
+            Self::Classic => QueueKind::Classic,
+        }
+    }
+}
+
+/// A URL as it was written, if it is one.
+fn broker_url(text: &str) -> Result<String, interline_broker::UrlError> {
+    text.parse::<interline_broker::BrokerUrl>().map(|_| text.to_owned())
+}
+
 pub(super) fn run(args: &Args, verbose: u8) -> Outcome {
-    let Command::Relay(args) = &args.command;
     crate::telemetry::init_quiet(verbose, LogFormat::Human);
+    match &args.command {
+        Command::Relay(args) => relay(args),
+        Command::Ingest(args) => ingest(args),
+    }
+}
+
+fn ingest(args: &IngestArgs) -> Outcome {
+    let posts = Posts {
+        messages: args.messages as usize,
+        rate: args.rate,
+        connections: args.connections,
+        queues: args.queues.kind(),
+    };
+    let prefix = format!("interline-bench-{}", std::process::id());
+    let answers =
+        super::runtime()?.block_on(crate::bench::ingest::round(&args.broker, &prefix, posts))?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::json!({"load": posts, "answers": answers}))?;
+        return Ok(ExitCode::Done);
+    }
+    let rate =
+        posts.rate.map_or_else(|| "as fast as they go".to_owned(), |n| format!("{n} due a second"));
+    writeln!(
+        out,
+        "{} webhooks, {rate}, {} at once, {} queues:",
+        posts.messages, posts.connections, posts.queues
+    )?;
+    writeln!(
+        out,
+        "  ingest  {:>8.0} webhooks a second; p50 {:.1} ms, p99 {:.1} ms, slowest {:.1} ms",
+        answers.per_second, answers.p50_ms, answers.p99_ms, answers.max_ms
+    )?;
+    Ok(ExitCode::Done)
+}
+
+fn relay(args: &RelayArgs) -> Outcome {
     let load = Load {
         messages: args.messages as usize,
         conversations: args.conversations as usize,
         people: args.people as usize,
-        queues: match args.queues {
-            Queues::Quorum => QueueKind::Quorum,
-            Queues::Classic => QueueKind::Classic,
-        },
+        queues: args.queues.kind(),
         prefetch: args.prefetch.max(1),
     };
     let node = args
@@ -102,7 +191,7 @@ pub(super) fn run(args: &Args, verbose: u8) -> Outcome {
             if let Some(node) = &node {
                 theirs.push(shovel::round(&args.broker, &prefix, load, node).await?);
             }
-            ours.push(relay::round(&args.broker, &prefix, load).await?);
+            ours.push(crate::bench::relay::round(&args.broker, &prefix, load).await?);
         }
         Ok::<_, crate::bench::BenchError>((ours, theirs))
     })?;

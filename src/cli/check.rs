@@ -24,7 +24,7 @@ pub(super) struct Args {
 pub(super) fn run(path: &Path, args: &Args) -> Outcome {
     let config = super::load_and_warn(path)?;
     let StoreUrl::Sqlite(store_path) = &config.store.url;
-    let store = if store_path.exists() {
+    let store = if SqliteStore::exists(store_path).map_err(Failure::config)? {
         let root = super::root_key(&config)?;
         Some(SqliteStore::inspect(store_path, &root).map_err(Failure::config)?)
     } else {
@@ -39,7 +39,8 @@ pub(super) fn run(path: &Path, args: &Args) -> Outcome {
     };
     let brokers = match &config.broker.servers {
         Servers::Embedded => "embedded (keeps nothing)".to_owned(),
-        Servers::Nodes(urls) => format!("{} node(s)", urls.len()),
+        Servers::Nodes(urls) if urls.len() == 1 => "1 node".to_owned(),
+        Servers::Nodes(urls) => format!("{} nodes", urls.len()),
     };
     crate::daemon::connect_config(&config, None).map_err(Failure::config).map(drop).or_else(
         |failure| {
@@ -47,7 +48,7 @@ pub(super) fn run(path: &Path, args: &Args) -> Outcome {
         },
     )?;
     print(&config, args.json, path, store_path, store.as_ref(), &brokers)
-        .context("cannot print")?;
+        .context("the answer cannot be printed; is its reader gone, or the disk full?")?;
     Ok(ExitCode::Done)
 }
 

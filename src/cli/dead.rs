@@ -109,7 +109,9 @@ async fn act(config: &Config, link: &Link, command: &Command) -> anyhow::Result<
             let id = id_of(find(&letters, id)?);
             match link.take(&queue, id).await? {
                 Some(taken) => taken.remove().await?,
-                None => bail!("the dead letter {id} is gone; somebody else replayed or dropped it"),
+                None => bail!(
+                    "the dead letter {id} is gone, somebody else replayed or dropped it; `interline dead list` shows what is left"
+                ),
             }
             Ok(writeln!(std::io::stdout(), "dropped {id}")?)
         }
@@ -153,7 +155,9 @@ async fn replay(link: &Link, queue: &str, ids: &[String]) -> anyhow::Result<()> 
     let mut out = std::io::stdout().lock();
     for id in ids {
         let Some(taken) = link.take(queue, id).await? else {
-            bail!("the dead letter {id} is gone; somebody else replayed or dropped it");
+            bail!(
+                "the dead letter {id} is gone, somebody else replayed or dropped it; `interline dead list` shows what is left"
+            );
         };
         let message = back_to_where_it_died(&taken.delivery);
         match publisher.publish(message).await {
@@ -161,7 +165,7 @@ async fn replay(link: &Link, queue: &str, ids: &[String]) -> anyhow::Result<()> 
             Err(error) => {
                 taken.put_back().await?;
                 return Err(error).with_context(|| {
-                    format!("the dead letter {id} was not taken back; it is still there")
+                    format!("the dead letter {id} could not be replayed and is still there; mend the cause, and replay it again")
                 });
             }
         }

@@ -32,7 +32,8 @@ pub struct Cli {
         default_value = "/etc/interline/interline.toml"
     )]
     config: PathBuf,
-    /// Say more: -v for debug, -vv for trace. RUST_LOG, where set, decides instead.
+    /// Say more, and with -vv still more: `run` logs debug, then trace, the others begin with info. RUST_LOG, where
+    /// set, decides instead.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -104,6 +105,11 @@ type Outcome = Result<ExitCode, Failure>;
 /// [`Failure`], to be printed by `main`.
 pub fn run(cli: Cli) -> Outcome {
     let Cli { config, verbose, command } = cli;
+    let has_a_log_of_its_own =
+        matches!(command, Command::Run(_) | Command::Sandbox(_) | Command::Bench(_));
+    if !has_a_log_of_its_own {
+        crate::telemetry::init_command(verbose);
+    }
     match command {
         Command::Run(_) => run::run(&config, verbose),
         Command::Sandbox(args) => sandbox::run(&args, verbose),
@@ -154,7 +160,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 fn bridge(id: &str) -> Result<std::sync::Arc<dyn interline_bridge_api::Bridge>, Failure> {
     crate::bridges::find(id).ok_or_else(|| {
         anyhow::anyhow!(
-            "there is no bridge `{id}`; the bridges are: {}",
+            "there is no bridge `{id}`; name one of {}",
             crate::bridges::ids().join(", ")
         )
         .into()

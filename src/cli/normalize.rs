@@ -36,7 +36,10 @@ pub(super) fn run(config: &Path, args: &Args) -> Outcome {
         IdKey::published_test_key()
     };
     let normalized = bridge.normalize(&ids, &body).with_context(|| {
-        format!("this is no event of {} that can be read", bridge.manifest().display_name)
+        format!(
+            "this is no event of {} that can be read; give one as it came, or name another bridge",
+            bridge.manifest().display_name
+        )
     })?;
     let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
     for envelope in &normalized.envelopes {
@@ -61,11 +64,16 @@ pub(super) fn read_bounded(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     match file {
         Some(path) if path.as_os_str() != "-" => std::fs::File::open(path)
             .and_then(|file| file.take(limit).read_to_end(&mut body))
-            .with_context(|| format!("{} cannot be read", path.display()))?,
+            .with_context(|| {
+                format!(
+                    "{} cannot be read; name a file, or none for standard input",
+                    path.display()
+                )
+            })?,
         _ => std::io::stdin()
             .take(limit)
             .read_to_end(&mut body)
-            .context("standard input cannot be read")?,
+            .context("standard input cannot be read; name a file instead")?,
     };
     Ok(body)
 }

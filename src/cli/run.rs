@@ -20,8 +20,9 @@ pub(super) fn run(path: &Path, verbose: u8) -> Outcome {
     let config = super::load_and_warn(path)?;
     crate::telemetry::init(verbose, config.log.format);
     crate::telemetry::log_panics();
+    let webhooks = crate::systemd::listener().map_err(DaemonError::HandedOver).map_err(failure)?;
     super::runtime()?.block_on(async {
-        let (daemon, handle) = Daemon::open(config).await.map_err(failure)?;
+        let (daemon, handle) = Daemon::open_on(config, webhooks).await.map_err(failure)?;
         // Before the daemon says that it is ready: from then on a SIGHUP must not end it.
         let caught = Signals::catch();
         let mut signals = tokio::task::JoinSet::new();

@@ -31,11 +31,15 @@ pub(super) fn run(path: &Path, args: &Args) -> Outcome {
             socket.display()
         )
     })?;
-    print(&status, args.json).context("cannot print")?;
+    print(&status, args.json)
+        .context("the status cannot be printed; is its reader gone, or the disk full?")?;
     if status.ready {
         return Ok(ExitCode::Done);
     }
-    Err(Failure::from(anyhow::anyhow!("the daemon is not ready: {}", status.reasons.join("; "))))
+    Err(Failure::from(anyhow::anyhow!(
+        "the daemon is not ready: {}; its log says more (journalctl -u interline)",
+        status.reasons.join("; ")
+    )))
 }
 
 fn print(status: &Status, json: bool) -> std::io::Result<()> {

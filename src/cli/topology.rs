@@ -40,7 +40,7 @@ pub(super) fn run(path: &Path, args: &Args) -> Outcome {
     if args.declare {
         if embedded {
             return Err(anyhow::anyhow!(
-                "the embedded broker lives inside the daemon; nothing can be declared on it"
+                "the embedded broker lives inside the daemon, so nothing can be declared on it; name a RabbitMQ in [broker] urls"
             )
             .into());
         }

@@ -46,7 +46,7 @@ impl std::fmt::Display for Finding {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigErrors {
     /// There is no such file, or it may not be read.
-    #[error("{} cannot be read; name the config with --config FILE or INTERLINE_CONFIG", path.display())]
+    #[error("{} cannot be read; name the config with --config FILE or INTERLINE_CONFIG, a file of text that Interline's user may read", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

@@ -137,7 +137,7 @@ impl SecretRef {
                 let directory = source.credentials_directory.as_ref().ok_or_else(|| {
                     format!(
                         "the systemd credential `{name}` is not there, since CREDENTIALS_DIRECTORY is not set; \
-                         start Interline from its unit with LoadCredential={name}:FILE, or use {{ file = … }}"
+                         start Interline from its unit with LoadCredential={name}:FILE, or by hand as root with the variable naming the folder of such files"
                     )
                 })?;
                 read_bounded(&directory.join(name)).map_err(|why| {
@@ -160,9 +160,7 @@ impl SecretRef {
             );
         }
         if self.form == Form::RootKey {
-            let key = RootKey::from_bytes(bytes).map_err(|error| {
-                format!("{error}; make one with `openssl rand -hex 32`, and keep a copy: it cannot be replaced")
-            })?;
+            let key = RootKey::from_bytes(bytes).map_err(|error| error.to_string())?;
             return Ok(Secret::new(key.to_exposed_hex()));
         }
         let text = std::str::from_utf8(bytes)
@@ -186,7 +184,9 @@ impl SecretRef {
 fn check_broker_url(text: &str, inline: bool) -> Result<Vec<String>, String> {
     // Its errors never repeat the URL.
     let broker: BrokerUrl = text.parse().map_err(|error: UrlError| error.to_string())?;
-    let url = Url::parse(text).map_err(|error| format!("this is no URL ({error})"))?;
+    let url = Url::parse(text).map_err(|error| {
+        format!("this is no URL ({error}); it looks like \"amqp://user:password@host:5672/%2f\"")
+    })?;
     let mut warnings = Vec::new();
     let published = url.username() == "guest" && url.password() == Some("guest");
     if inline && url.password().is_some() && !published {

@@ -196,7 +196,7 @@ app_secret = { file = "/nonexistent/secret" }
 verify_token = { env = "TOKEN", file = "x" }
 "#,
         &expect![[r#"
-            c.toml:2:12: root_key: the systemd credential `interline-root-key` is not there, since CREDENTIALS_DIRECTORY is not set; start Interline from its unit with LoadCredential=interline-root-key:FILE, or use { file = … }
+            c.toml:2:12: root_key: the systemd credential `interline-root-key` is not there, since CREDENTIALS_DIRECTORY is not set; start Interline from its unit with LoadCredential=interline-root-key:FILE, or by hand as root with the variable naming the folder of such files
             c.toml:6:16: account[0].access_token: the environment variable ABSENT is not set; set it, or name a file or credential
             c.toml:7:14: account[0].app_secret: /nonexistent/secret cannot be read (No such file or directory (os error 2)); make it, or give Interline's user the right to read it
             c.toml:8:16: account[0].verify_token: a secret has one place; write exactly one of `credential`, `env` and `file`"#]],

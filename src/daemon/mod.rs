@@ -42,7 +42,8 @@ pub enum DaemonError {
     Store(#[from] StoreError),
     /// A server cannot listen.
     #[error(
-        "cannot listen on {listen}; is another program there? Change {key}, or stop that program"
+        "cannot listen on {listen}; is another program there, is it no address of this machine, or a port below 1024? \
+         Change {key}, or stop that program"
     )]
     Listen {
         /// Where.
@@ -53,6 +54,12 @@ pub enum DaemonError {
         #[source]
         source: std::io::Error,
     },
+    /// What systemd handed over is no listener.
+    #[error(
+        "the listener that systemd hands over cannot be used; interline.socket needs one ListenStream= with an address \
+         and a port"
+    )]
+    HandedOver(#[source] std::io::Error),
     /// The HTTP client cannot be built.
     #[error(
         "the HTTP client cannot be built; are the system's CA certificates installed (ca-certificates)?"
@@ -72,7 +79,7 @@ impl DaemonError {
         match self {
             Self::Directory(_) | Self::Urls(_) => true,
             Self::Store(error) => error.is_config(),
-            Self::Listen { .. } | Self::Http(_) | Self::Embedded(_) => false,
+            Self::Listen { .. } | Self::HandedOver(_) | Self::Http(_) | Self::Embedded(_) => false,
         }
     }
 }
@@ -128,6 +135,18 @@ impl Daemon {
     /// # Errors
     /// [`DaemonError`] says what is missing.
     pub async fn open(config: Config) -> Result<(Self, Handle), DaemonError> {
+        Self::open_on(config, None).await
+    }
+
+    /// The same with a listener for webhooks that somebody else has bound, and holds while the daemon is away: then
+    /// `[ingest] listen` is not used.
+    ///
+    /// # Errors
+    /// [`DaemonError`] says what is missing.
+    pub async fn open_on(
+        config: Config,
+        webhooks: Option<std::net::TcpListener>,
+    ) -> Result<(Self, Handle), DaemonError> {
         let metrics = Metrics::new();
         let (store, root) = storage::open(&config, &metrics)?;
         let store: Arc<dyn Store> = Arc::new(store);
@@ -142,8 +161,13 @@ impl Daemon {
             ),
             Servers::Nodes(_) => None,
         };
-        let ingest = config.stages.ingest.then_some(config.ingest.listen);
-        let listener = bind(ingest, "[ingest] listen").await?;
+        let listener = match webhooks.filter(|_| config.stages.ingest) {
+            Some(listener) => Some(take(listener)?),
+            None => {
+                let ingest = config.stages.ingest.then_some(config.ingest.listen);
+                bind(ingest, "[ingest] listen").await?
+            }
+        };
         let listen = listener.as_ref().and_then(|bound| bound.local_addr().ok());
         let admin = bind(config.admin.listen, "[admin] listen").await?;
         let status = status_socket(&config).await;
@@ -210,6 +234,11 @@ impl Daemon {
     pub const fn embedded(&self) -> Option<&EmbeddedBroker> {
         self.embedded.as_ref()
     }
+}
+
+fn take(listener: std::net::TcpListener) -> Result<TcpListener, DaemonError> {
+    listener.set_nonblocking(true).map_err(DaemonError::HandedOver)?;
+    TcpListener::from_std(listener).map_err(DaemonError::HandedOver)
 }
 
 async fn bind(

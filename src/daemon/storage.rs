@@ -22,13 +22,13 @@ pub fn status_socket_path<S>(config: &Config<S>) -> PathBuf {
 /// The root key: from the config, or from beside the store, where it is made once with a new store.
 ///
 /// # Errors
-/// [`StoreError`] if the key file is unreadable or missing beside an existing store.
+/// [`StoreError`] if the key file is unreadable or missing beside an existing store, or the store is none.
 pub fn root_key(config: &Config) -> Result<RootKey, StoreError> {
     if let Some(key) = config.root_key() {
         return Ok(key);
     }
     let StoreUrl::Sqlite(path) = &config.store.url;
-    RootKeyFile::load_or_create(&root_key_path(config), path.exists())
+    RootKeyFile::load_or_create(&root_key_path(config), SqliteStore::exists(path)?)
 }
 
 pub(super) fn open(

@@ -542,7 +542,9 @@ pub enum DeliverError {
     #[error("the deliver stage lost the broker: {0}")]
     Lost(#[from] LostReason),
     /// A dead letter cannot be put down.
-    #[error("a dead letter cannot be put down")]
+    #[error(
+        "a dead letter cannot be put down ({0}); what it is about stays with the broker, and comes again"
+    )]
     Bury(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

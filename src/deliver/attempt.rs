@@ -21,7 +21,7 @@ use interline_store::{
 };
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, warn};
 
 /// How many graphemes of a message are kept for quotes.
 const EXCERPT_GRAPHEMES_MAX: usize = 80;
@@ -173,7 +173,7 @@ impl Delivering {
                     self.record_sent(&of.dispatch, n, native_ids, last).await?;
                     if last {
                         // Its own outcome would have finished the dispatch.
-                        info!(dispatch_id = %of.dispatch.id, "a request of unknown fate was settled by its marker");
+                        debug!(dispatch_id = %of.dispatch.id, "a request of unknown fate was settled by its marker");
                         Sent::Step(Step::Done)
                     } else {
                         Sent::Yes
@@ -412,7 +412,7 @@ impl Delivering {
         loop {
             let row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
             if let Some(native_ids) = settled(row.as_ref(), n) {
-                info!(dispatch_id = %dispatch.id, "a request of unknown fate was settled by its marker");
+                debug!(dispatch_id = %dispatch.id, "a request of unknown fate was settled by its marker");
                 self.record_sent(dispatch, n, native_ids, last).await?;
                 return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
             }

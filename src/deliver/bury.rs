@@ -11,7 +11,9 @@ use tracing::warn;
 /// Why a dead letter could not be put down.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BuryError {
-    #[error("there is no connection to the broker")]
+    #[error(
+        "there is no connection to the broker; it is made again by itself, `interline status` says what keeps it"
+    )]
     NoBroker,
     #[error(transparent)]
     Publish(#[from] PublishError),

@@ -38,19 +38,21 @@ pub enum TransportError {
     #[error("the platform's answer is larger than {max} bytes; is `api_url` its API?", max = ANSWER_BYTES_MAX)]
     AnswerTooLarge,
     /// The egress queue did not take it.
-    #[error("the egress queue did not take the request")]
+    #[error("the egress queue did not take the request: {0}")]
     Egress(#[source] PublishError),
     /// The platform's backend did not answer in time.
     #[error("the platform's backend gave no answer in time; is it consuming the egress queue?")]
     NoEgressAnswer,
     /// There is no connection to the broker now.
-    #[error("there is no connection to the broker for the egress queue")]
+    #[error(
+        "there is no connection to the broker for the egress queue; it is made again by itself, `interline status` says what keeps it"
+    )]
     NoBroker,
     /// The account left the config.
-    #[error("the account is no longer in the config")]
+    #[error("the account is no longer in the config; put it back and reload")]
     NoAccount,
     /// The codec panicked on the answer.
-    #[error("the codec panicked on the platform's answer; this is a bug in the bridge")]
+    #[error("the codec panicked on the platform's answer; this is a bug in the bridge: report it")]
     Uninterpretable,
 }
 

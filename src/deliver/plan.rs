@@ -24,11 +24,11 @@ pub(crate) enum PlanError {
     Store(#[from] StoreError),
     #[error("the codec cannot render what fit made of it: {0}")]
     Render(#[from] RenderError),
-    #[error("the codec panicked; this is a bug in the bridge")]
+    #[error("the codec panicked; this is a bug in the bridge: report it")]
     Panicked,
     #[error(transparent)]
     Media(#[from] Later),
-    #[error("the account is no longer in the config")]
+    #[error("the account is no longer in the config; put it back and reload")]
     NoAccount,
     #[error("refused: {}", .0.as_str())]
     Refused(Refusal),

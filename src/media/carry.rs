@@ -29,7 +29,7 @@ const AT_ONCE: usize = 4;
 
 /// A medium cannot be had or handed over now, and may be later.
 #[derive(Debug, thiserror::Error)]
-#[error("media cannot be fetched or uploaded for now: {0}")]
+#[error("media cannot be fetched or uploaded for now ({0}); it is tried again")]
 pub struct Later(String);
 
 /// What became of the media of one message.

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -240,8 +240,12 @@ impl Lanes {
         };
         match self.store.hold(HeldStage::Relay, lane, account, vec![body]).await {
             Ok(_) => {
-                self.lock().lanes.entry(lane).or_default().held = true;
-                info!(dispatch_id = %id, account_ref = %account, "a dispatch is held until its queue takes it");
+                let was_held =
+                    std::mem::replace(&mut self.lock().lanes.entry(lane).or_default().held, true);
+                if !was_held {
+                    info!(account_ref = %account, "a lane is held until its queue takes it");
+                }
+                debug!(dispatch_id = %id, account_ref = %account, "a dispatch is held");
                 true
             }
             Err(error) => {

@@ -69,13 +69,13 @@ pub enum RelayError {
     #[error("the relay stage lost the broker: {0}")]
     Lost(#[from] LostReason),
     /// A publish failed in a way that leaves the channel unusable.
-    #[error("the relay stage cannot publish")]
+    #[error("the relay stage cannot publish: {0}")]
     Publish(#[from] PublishError),
     /// A target still refused when the session ended; the event is not acknowledged and comes again.
-    #[error("the relay stage stops while a target's queue refuses")]
+    #[error("the relay stage stops while a target's queue refuses; what is open comes again")]
     Stopping,
     /// The store is closed; what it should remember is not acknowledged.
-    #[error("the relay stage lost the store")]
+    #[error("the relay stage lost the store; the line before says why")]
     StoreClosed,
 }
 

@@ -39,7 +39,7 @@ pub enum SandboxError {
     #[error("the simulated platforms cannot start; is the loopback interface up?")]
     Platforms(#[from] StartError),
     /// The config that the sandbox wrote is refused.
-    #[error("the sandbox's own config is refused, which is a mistake of this program")]
+    #[error("the sandbox's own config is refused, which is a mistake of this program; report it")]
     Config(#[from] ConfigErrors),
     /// The daemon cannot start, or ended with an error.
     #[error("the daemon failed")]
@@ -51,7 +51,9 @@ pub enum SandboxError {
     #[error("the daemon did not connect to the broker in {CONNECT_LIMIT:?}; -v shows its log")]
     NotConnected,
     /// The daemon's task panicked.
-    #[error("the daemon panicked, which is a mistake of this program; -v shows its log")]
+    #[error(
+        "the daemon panicked, which is a mistake of this program; report it, with the log that -v shows"
+    )]
     Panicked(#[source] JoinError),
     /// A webhook subscription was refused.
     #[error("a platform could not subscribe to the daemon's webhook")]
@@ -69,10 +71,10 @@ pub enum SandboxError {
         source: PhoneError,
     },
     /// Somebody ended it before it was over.
-    #[error("it was ended before it was over")]
+    #[error("the play was ended before it was over; start it again to see all of it")]
     Interrupted,
     /// The output is closed.
-    #[error("the output cannot be written")]
+    #[error("the output cannot be written; is its reader gone, or the disk full?")]
     Print(#[from] std::io::Error),
 }
 

@@ -8,6 +8,7 @@ mod dead;
 mod docs;
 mod explain;
 mod help;
+mod messages;
 mod normalize;
 mod operators;
 mod readme;

@@ -45,6 +45,25 @@ async fn the_bench_checks_what_it_drained_and_leaves_no_queue_behind() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bench_of_ingest_counts_what_the_queue_holds_and_leaves_none_behind() {
+    let broker = EmbeddedBroker::start(Config::default()).await.unwrap();
+    for rate in [&[][..], &["--rate", "500"]] {
+        let uri = broker.uri();
+        let ran = tokio::task::spawn_blocking(move || {
+            let load = ["bench", "ingest", "--messages", "200", "--broker", &uri, "--json"];
+            run(&[&load[..], rate].concat())
+        })
+        .await
+        .unwrap()
+        .ended(0);
+        let answers = &ran.json()["answers"];
+        assert!(answers["per_second"].as_f64().unwrap() > 0.0, "{answers}");
+        assert!(answers["p99_ms"].as_f64() >= answers["p50_ms"].as_f64(), "{answers}");
+        assert!(broker.snapshot().queues.is_empty(), "{:?}", broker.snapshot().queues);
+    }
+}
+
 #[test]
 fn a_bench_without_a_broker_says_how_to_name_one() {
     let ran = run(&["bench", "relay", "--broker", "amqp://127.0.0.1:1/%2f"]).ended(1);

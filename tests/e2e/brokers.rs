@@ -196,7 +196,7 @@ async fn a_refusing_target_is_held_and_drained_in_order_while_others_flow() {
         world.phone(&c).say(format!("flows {n}")).unwrap();
     }
     world.until_texts(&d, &texts("flows", 10)).await;
-    world.until_log("a dispatch is held until its queue takes it", 1).await;
+    world.until_log("a lane is held until its queue takes it", 1).await;
     world.phone(&a).say("held 10").unwrap();
     // All are acknowledged: the store has them, and a kill does not lose them.
     let events = "interline.events.whatsapp";
@@ -282,7 +282,7 @@ async fn a_queue_of_rabbitmq_that_is_full_is_drained_in_order_while_others_flow(
         world.phone(&flows.0).say(format!("flows {n}")).unwrap();
     }
     world.until_texts(&flows.1, &texts("flows", 5)).await;
-    world.until_log("a dispatch is held until its queue takes it", 1).await;
+    world.until_log("a lane is held until its queue takes it", 1).await;
     hang.release();
     for (_, b) in &stuck {
         world.until_texts(b, &texts("stuck", 5)).await;

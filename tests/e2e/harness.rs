@@ -8,6 +8,7 @@ use interline_rabbit_node::RabbitNode;
 use interline_sandbox::{AccountConfig, Config, Kind, Person, Phone, Platforms, Seen};
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -314,6 +315,28 @@ impl World {
             .env_remove("NOTIFY_SOCKET")
             .envs(self.env.iter().cloned())
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.daemon = Some(child);
+    }
+
+    /// Starts it as systemd does for `interline.socket`: the listener is handed over.
+    pub(crate) fn start_on(&mut self, listener: &TcpListener) {
+        assert!(self.daemon.is_none(), "the daemon runs already");
+        self.write_config();
+        let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
+        // Only the shell knows the pid that the daemon will have.
+        let hand_over =
+            "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" run --config \"$1\" 3<&0 </dev/null";
+        let child = Command::new("sh")
+            .args(["-c", hand_over, env!("CARGO_BIN_EXE_interline")])
+            .arg(self.config_path())
+            .env("RUST_LOG", &self.log_level)
+            .env_remove("NOTIFY_SOCKET")
+            .envs(self.env.iter().cloned())
+            .stdin(OwnedFd::from(listener.try_clone().unwrap()))
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -3,7 +3,7 @@
 use crate::harness::{
     Broker, LIMIT, MESSENGER, WHATSAPP, World, free_address, messenger, whatsapp,
 };
-use interline_sandbox::Kind;
+use interline_sandbox::{Kind, Seen};
 use serde_json::Value;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -152,4 +152,35 @@ async fn status_tells_an_account_that_needs_a_new_token_from_one_that_sends() {
         .until(&bob, "what was said meanwhile", |view| view.iter().any(|seen| !seen.mine))
         .await;
     assert_eq!(watched.status(&[]).status.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_talk_of_many_messages_adds_no_line_to_the_log_and_every_line_is_json() {
+    let broker = Broker::mock().await.unwrap();
+    let mut watched = watched(&broker).await;
+    let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    watched.world.start();
+    watched.world.phone(&alice).say("first").unwrap();
+    watched.world.until(&bob, "the first", |view| view.iter().any(|seen| !seen.mine)).await;
+    watched.world.phone(&bob).say("first back").unwrap();
+    watched.world.until(&alice, "the first back", |view| view.iter().any(|seen| !seen.mine)).await;
+    let before = watched.world.log();
+    let texts = crate::harness::texts("one of many", 40);
+    for text in &texts {
+        watched.world.phone(&alice).say(text).unwrap();
+    }
+    watched.world.until(&bob, "all of them", |view| view.len() > 40).await;
+    watched.world.phone(&bob).say("and back").unwrap();
+    let answers = |view: &[Seen]| view.iter().filter(|seen| !seen.mine).count() > 1;
+    watched.world.until(&alice, "the answer", answers).await;
+    assert_eq!(watched.world.log(), before);
+    for line in before.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
+    }
+    let starts = ["ingest started", "relay started", "deliver started", "the stages run"];
+    for (message, times) in starts.into_iter().zip([1, 2, 2, 1]) {
+        assert_eq!(before.matches(message).count(), times, "{message}: {before}");
+    }
+    assert_eq!(watched.world.stop().await, Some(0));
 }

@@ -3,6 +3,8 @@
 use crate::harness::{Broker, World, messenger, whatsapp};
 use interline_sandbox::Seen;
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
@@ -45,6 +47,33 @@ async fn systemd_hears_that_it_is_ready_alive_reloading_and_stopping() {
     world.signal("TERM");
     heard(&socket, "STOPPING=1");
     assert_eq!(world.ended().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_webhook_waits_for_the_next_daemon_where_systemd_holds_the_listener() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let seats = vec![alice.clone(), bob.clone()];
+    let mut world = World::new(&broker.uri(), vec![("ab".to_owned(), seats)]).await;
+    // Bound already: a daemon that bound the address itself could not start.
+    let listener = TcpListener::bind(world.listen).unwrap();
+    world.start_on(&listener);
+    world.phone(&alice).say("one").unwrap();
+    world.until_texts(&bob, &["one".to_owned()]).await;
+    assert_eq!(world.stop().await, Some(0));
+
+    let address = world.listen;
+    let mut waiting = TcpStream::connect(address).unwrap();
+    let head = "GET /webhooks/whatsapp HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    waiting.write_all(head.as_bytes()).unwrap();
+    world.start_on(&listener);
+    waiting.set_read_timeout(Some(crate::harness::LIMIT)).unwrap();
+    let mut answer = String::new();
+    tokio::task::block_in_place(|| waiting.read_to_string(&mut answer)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    world.phone(&alice).say("two").unwrap();
+    world.until_texts(&bob, &["one".to_owned(), "two".to_owned()]).await;
+    assert_eq!(world.stop().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 mod bench;
 mod clients;
 mod fidelity;
+mod ingest;
 mod needs;
 mod schema;
 mod test;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask test              install what the tests need, then check format, lints, docs, tests and dependencies
 cargo xtask bench [MESSAGES]   time the relay stage beside RabbitMQ's shovel: two queue types, two loads
+cargo xtask bench ingest       time signed webhooks into RabbitMQ: at 1,000 a second, and as fast as they go
 cargo xtask schema [--check]  write docs/*.schema.json and docs/asyncapi.yaml from the types, or say what differs
 cargo xtask fidelity [--check]  write docs/fidelity.md, what arrives of what, or say what differs
 ";
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["test"] => test::run(root()),
+        ["bench", "ingest"] => ingest::run(root()),
         ["bench"] => bench::run(root(), "50000"),
         ["bench", messages] => bench::run(root(), messages),
         ["schema"] => schema::run(root(), false),

@@ -56,7 +56,7 @@ pub struct Manifest {
 pub enum BodyError {
     /// Larger than [`interline_envelope::BODY_BYTES_MAX`].
     #[error(
-        "the body has {bytes} bytes, and {max} are read at most; the platform sends up to 3 MB",
+        "the body has {bytes} bytes, and {max} are read at most; the platform sends up to 3 MB; is it one body?",
         max = interline_envelope::BODY_BYTES_MAX
     )]
     TooLarge {
@@ -64,10 +64,12 @@ pub enum BodyError {
         bytes: usize,
     },
     /// Not JSON, cut off, or nested too deeply.
-    #[error("the body is not JSON that can be read: {0}")]
+    #[error("the body is not JSON that can be read: {0}; give it as it came")]
     Json(#[from] serde_json::Error),
     /// JSON of another kind.
-    #[error("the body is JSON, but no {expected} webhook: {why}")]
+    #[error(
+        "the body is JSON, but no {expected} webhook: {why}; name the platform that it came from"
+    )]
     Foreign {
         /// The platform's name.
         expected: &'static str,
@@ -75,7 +77,7 @@ pub enum BodyError {
         why: String,
     },
     /// More items than [`interline_envelope::ITEMS_MAX`].
-    #[error("the body holds more than {max} items", max = interline_envelope::ITEMS_MAX)]
+    #[error("the body holds more than {max} items; split it", max = interline_envelope::ITEMS_MAX)]
     TooManyItems,
 }
 
@@ -160,7 +162,7 @@ pub enum RenderError {
         unit: &'static str,
     },
     /// Something that must be known is not.
-    #[error("{what} is missing, and {platform} needs it")]
+    #[error("{what} is missing, and {platform} needs it; add it")]
     Missing {
         /// The platform's name.
         platform: &'static str,

@@ -232,7 +232,9 @@ pub enum LostReason {
         queue: String,
     },
     /// The broker held back all publishes (`connection.blocked`) for too long.
-    #[error("the broker has blocked publishing for {0:?}; it is short of memory or disk space")]
+    #[error(
+        "the broker has blocked publishing for {0:?}; it is short of memory or disk space, `rabbitmq-diagnostics alarms` says which; free some"
+    )]
     Blocked(Duration),
     /// A publish got no confirm in time.
     #[error(
@@ -271,7 +273,7 @@ pub enum PublishError {
     },
     /// It exceeds a bound, and was not sent.
     #[error(
-        "the message's {what} has {bytes} bytes, and at most {bytes_max} are allowed; it was not sent"
+        "the message's {what} has {bytes} bytes, and at most {bytes_max} are allowed, so it was not sent; shorten it"
     )]
     TooLarge {
         /// Which part.

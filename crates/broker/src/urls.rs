@@ -57,7 +57,9 @@ pub enum UrlError {
     )]
     VhostSlash,
     /// A percent escape that is not UTF-8.
-    #[error("the broker URL's {part} has percent escapes that are not UTF-8")]
+    #[error(
+        "the broker URL's {part} has percent escapes that are not UTF-8; write it as text, and only / @ : ? # % as escapes"
+    )]
     Escapes {
         /// `user`, `password` or `virtual host`.
         part: &'static str,

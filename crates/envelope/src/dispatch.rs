@@ -69,10 +69,10 @@ pub struct Dispatch {
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     /// Another version of the format.
-    #[error("dispatch version {0} is not known here; this daemon reads version 1")]
+    #[error("dispatch version {0} is not known here; this daemon reads version 1; upgrade it")]
     Version(u8),
     /// Larger than an envelope and its frame may be.
-    #[error("a dispatch may have {max} bytes, this one has {bytes}", max = 2 * ENVELOPE_BYTES_MAX)]
+    #[error("a dispatch may have {max} bytes, this one has {bytes}; the sender has to send less", max = 2 * ENVELOPE_BYTES_MAX)]
     TooLarge {
         /// Its length.
         bytes: usize,

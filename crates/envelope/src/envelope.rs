@@ -373,7 +373,7 @@ pub enum EnvelopeError {
         parts: usize,
     },
     /// Another version of the format.
-    #[error("envelope version {0} is not known here; this daemon reads version 1")]
+    #[error("envelope version {0} is not known here; this daemon reads version 1; upgrade it")]
     Version(u8),
     /// Not JSON, or a required field is missing.
     #[error("not an envelope: {0}; docs/envelope.schema.json has the fields")]

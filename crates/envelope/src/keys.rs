@@ -54,13 +54,17 @@ impl Subkey {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SealError {
     /// The root key has the wrong length.
-    #[error("a root key is {ROOT_KEY_BYTES} bytes, or {hex} hex digits; this one has {0} bytes", hex = 2 * ROOT_KEY_BYTES)]
+    #[error("a root key is {ROOT_KEY_BYTES} bytes, or {hex} hex digits; this one has {0} bytes; for a new store make one with `openssl rand -hex 32` and keep a copy, for an old one restore its key from your backup", hex = 2 * ROOT_KEY_BYTES)]
     KeyLength(usize),
     /// The operating system gave no randomness.
-    #[error("the operating system gave no random bytes for a key or nonce")]
+    #[error(
+        "the operating system gave no random bytes for a key or nonce; may Interline use the system call getrandom?"
+    )]
     Random,
     /// Wrong key, wrong place, or changed bytes.
-    #[error("these bytes were not sealed for this place with this root key, or were changed since")]
+    #[error(
+        "these bytes were not sealed for this place with this root key, or were changed since; is `root_key` another one than before?"
+    )]
     Open,
 }
 

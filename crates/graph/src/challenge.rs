@@ -12,11 +12,13 @@ const CHALLENGE_BYTES_MAX: usize = 1024;
 pub enum ChallengeError {
     /// Not a subscription check at all: answer 400.
     #[error(
-        "hub.mode, hub.verify_token and hub.challenge are needed; this is no subscription check"
+        "this is no subscription check, which has hub.mode, hub.verify_token and hub.challenge; let the platform ask, or write all three"
     )]
     Incomplete,
     /// Another mode or another token: answer 403.
-    #[error("hub.mode is not `subscribe`, or hub.verify_token is not the account's verify_token")]
+    #[error(
+        "hub.mode is not `subscribe`, or hub.verify_token is not the account's verify_token; enter the same word on both sides"
+    )]
     Refused,
 }
 

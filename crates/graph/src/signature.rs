@@ -13,10 +13,14 @@ pub const SIGNATURE_HEADER: &str = "x-hub-signature-256";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
     /// There is no such header. (The old `X-Hub-Signature` with SHA-1 is not looked at.)
-    #[error("the request has no X-Hub-Signature-256 header; the platform always sends one")]
+    #[error(
+        "the request has no X-Hub-Signature-256 header, which the platform always sends; does somebody else post here, or a proxy drop it?"
+    )]
     Missing,
     /// The header is not `sha256=` and 64 hex digits.
-    #[error("X-Hub-Signature-256 is not `sha256=` followed by 64 hex digits")]
+    #[error(
+        "X-Hub-Signature-256 is not `sha256=` followed by 64 hex digits; does somebody else post here, or a proxy change it?"
+    )]
     Malformed,
     /// The signature belongs to another body or another secret.
     #[error(

@@ -24,7 +24,9 @@ use crate::words::{Held, Words};
 #[derive(Debug, Error)]
 pub enum PhoneError {
     /// The platform has no such thing, or tells nobody of it.
-    #[error("{platform} has no webhook for {what}, so the other side could not hear of it")]
+    #[error(
+        "{platform} has no webhook for {what}, so the other side could not hear of it; try it on another platform"
+    )]
     NotOnThisPlatform {
         /// The platform's word.
         platform: &'static str,
@@ -40,7 +42,9 @@ pub enum PhoneError {
         native_id: String,
     },
     /// The message is not the phone's own.
-    #[error("message {native_id} is not this person's own, so it cannot be {what}")]
+    #[error(
+        "message {native_id} is not this person's own, so it cannot be {what}; choose one that this phone sent"
+    )]
     NotOwn {
         /// The message.
         native_id: String,
@@ -74,7 +78,7 @@ pub enum PhoneError {
         waiting: u64,
     },
     /// The account or the person is gone.
-    #[error("there is no such account or person any more")]
+    #[error("there is no such account or person any more; add them again before they speak")]
     Gone,
 }
 

@@ -48,6 +48,15 @@ pub enum StoreError {
         /// The key file.
         path: PathBuf,
     },
+    /// Something else is where the store should be.
+    #[error(
+        "{} is no store: it is a folder, or a file of something else; name a file in [store] url that Interline makes \
+         itself", path.display()
+    )]
+    NotAStore {
+        /// What is there.
+        path: PathBuf,
+    },
     /// A later version made the store.
     #[error(
         "the store {} has version {found}, and this interline knows versions up to {known}; \
@@ -70,7 +79,7 @@ pub enum StoreError {
         max: u64,
     },
     /// The dispatch was never begun here.
-    #[error("the store knows nothing of this dispatch")]
+    #[error("the store knows nothing of this dispatch, which it must; report it")]
     Unknown,
     /// A row cannot be opened or read.
     #[error(
@@ -81,13 +90,13 @@ pub enum StoreError {
     #[error(transparent)]
     Seal(#[from] SealError),
     /// SQLite says no.
-    #[error("SQLite failed; is the disk full or failing?")]
+    #[error("SQLite failed ({0}); is the disk full or failing?")]
     Sqlite(#[from] rusqlite::Error),
     /// The transaction that this was part of failed.
     #[error("the transaction failed: {0}; is the disk full or failing?")]
     Commit(String),
     /// The store was closed.
-    #[error("the store is closed")]
+    #[error("the store is closed; the daemon is stopping, or an earlier line of the log says why")]
     Closed,
 }
 
@@ -98,6 +107,7 @@ impl StoreError {
             Self::WrongKey { .. }
             | Self::KeyMissing { .. }
             | Self::KeyExposed { .. }
+            | Self::NotAStore { .. }
             | Self::Newer { .. }
             | Self::Seal(SealError::KeyLength(_)) => true,
             Self::Locked { .. }

@@ -49,7 +49,7 @@ pub enum ScriptError {
     )]
     Unknown,
     /// There is no such file, or it may not be read.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read ({source}); check its name and its rights", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

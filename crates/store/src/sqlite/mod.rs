@@ -28,6 +28,7 @@ use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Re
 use keyed::Keyed;
 use rustix::fs::FlockOperation;
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use writer::{Db, Writer};
@@ -47,6 +48,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`]: in use, unreadable, another key's, of a later version.
     pub fn open(path: &Path, root: &RootKey, settings: &Settings) -> Result<Self, StoreError> {
+        Self::exists(path)?;
         let lock = lock(path)?;
         let connection = schema::open(path)?;
         schema::migrate(path, &connection, root)?;
@@ -65,6 +67,29 @@ impl SqliteStore {
             path: path.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// True if a store is there, false if one would be made: nothing is there yet, or an empty file.
+    ///
+    /// # Errors
+    /// [`StoreError::NotAStore`] if something else is there, [`StoreError::Open`] if that cannot be seen.
+    ///
+    /// Source: SQLite, "Database File Format", 1.3.1.
+    pub fn exists(path: &Path) -> Result<bool, StoreError> {
+        const MAGIC: &[u8] = b"SQLite format 3\0";
+        if path.is_dir() {
+            return Err(StoreError::NotAStore { path: path.to_owned() });
+        }
+        let mut begins = Vec::new();
+        let read = File::open(path)
+            .and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut begins));
+        match read {
+            Ok(0) => Ok(false),
+            Ok(_) if begins == MAGIC => Ok(true),
+            Ok(_) => Err(StoreError::NotAStore { path: path.to_owned() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(StoreError::Open { path: path.to_owned(), source }),
+        }
     }
 
     /// Looks at an existing store without changing it: its version, and whether this is its key.
