@@ -38,7 +38,9 @@ pub fn init_quiet(verbose: u8, format: LogFormat) {
 
 /// The same for a command that ends with an answer: its own words say what failed.
 pub fn init_command(verbose: u8) {
-    start(["off", "info", "debug", "trace"][usize::from(verbose.min(3))], LogFormat::Human);
+    // Only a mistake in RUST_LOG itself is told without being asked.
+    const SILENT: &str = "off,interline::telemetry=warn";
+    start([SILENT, "info", "debug", "trace"][usize::from(verbose.min(3))], LogFormat::Human);
 }
 
 fn start(levels: &str, format: LogFormat) {

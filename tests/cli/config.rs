@@ -97,3 +97,28 @@ fn a_broker_that_is_not_there_is_told_without_its_password() {
         assert!(!ran.err.contains("pa55word"), "{ran:?}");
     }
 }
+
+#[test]
+fn what_is_no_store_is_told_before_anything_is_made_beside_it() {
+    for (what, make) in [
+        ("a folder", (|path| std::fs::create_dir(path).unwrap()) as fn(&std::path::Path)),
+        ("another file", |path| std::fs::write(path, "hello, I am a letter").unwrap()),
+    ] {
+        let folder = Folder::with(CONFIG);
+        make(&folder.path().join("interline.db"));
+        for command in ["check", "run"] {
+            let ran = run(&[command, "--config", &folder.config()]).ended(78);
+            assert!(ran.err.contains("is no store"), "{what}, {command}: {ran:?}");
+            assert!(ran.err.contains("[store] url"), "{what}, {command}: {ran:?}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "{what}");
+    }
+}
+
+#[test]
+fn an_empty_file_becomes_the_store() {
+    let folder = Folder::with(CONFIG);
+    std::fs::write(folder.path().join("interline.db"), "").unwrap();
+    let ran = run(&["check", "--config", &folder.config()]).ended(0);
+    assert!(ran.out.contains("made at the first start"), "{ran:?}");
+}

@@ -1,6 +1,6 @@
 //! What helps an operator to choose and to measure.
 
-use crate::support::run;
+use crate::support::{CONFIG, Folder, program, run};
 use interline_embedded_broker::{Config, EmbeddedBroker};
 use serde_json::Value;
 
@@ -68,4 +68,43 @@ async fn the_bench_of_ingest_counts_what_the_queue_holds_and_leaves_none_behind(
 fn a_bench_without_a_broker_says_how_to_name_one() {
     let ran = run(&["bench", "relay", "--broker", "amqp://127.0.0.1:1/%2f"]).ended(1);
     assert!(ran.err.contains("--broker names another one"), "{}", ran.err);
+}
+
+/// What a command that talks to a broker says on standard error.
+async fn said(arguments: &[&str], rust_log: Option<&str>) -> String {
+    let broker = EmbeddedBroker::start(Config::default()).await.unwrap();
+    let config = CONFIG.replace("amqp://guest:guest@127.0.0.1:1/%2f", &broker.uri());
+    let folder = Folder::with(&config);
+    let mut command = program(&[arguments, &["--config", &folder.config()]].concat());
+    command.envs(rust_log.map(|levels| ("RUST_LOG", levels)));
+    let ran = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+    assert!(ran.status.success(), "{ran:?}");
+    String::from_utf8(ran.stderr).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_says_more_where_it_is_asked_to_and_in_no_colour_off_a_terminal() {
+    const CONNECTED: &str = "connected to the broker";
+    let quiet = said(&["topology", "--declare"], None).await;
+    assert!(!quiet.contains(CONNECTED), "{quiet}");
+    for (verbose, rust_log) in [(&["-v"][..], None), (&[], Some("interline_broker=info"))] {
+        let declared = said(&[&["topology", "--declare"], verbose].concat(), rust_log).await;
+        assert!(declared.contains(CONNECTED), "{verbose:?} {rust_log:?}: {declared}");
+        assert!(!declared.contains('\u{1b}'), "{declared}");
+    }
+    let wrong = said(&["topology", "--declare"], Some("interline=loud")).await;
+    assert!(wrong.contains("RUST_LOG is left out"), "{wrong}");
+    let help = run(&["dead"]).ended(2);
+    assert!(!help.err.contains('\u{1b}'), "{help:?}");
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = program(&["bridges"]).stdout(writer).output().unwrap();
+    assert_eq!(
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap()),
+        (Some(0), String::new())
+    );
 }
