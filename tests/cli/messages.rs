@@ -165,7 +165,7 @@ fn group(tokens: &[Token]) -> usize {
         match token {
             Token::Sign('(' | '[' | '{') => depth += 1,
             Token::Sign(')' | ']' | '}') => depth = depth.saturating_sub(1),
-            _ => {}
+            Token::Word(_) | Token::Text(_) | Token::Sign(_) => {}
         }
         if depth == 0 {
             return if index == 0 { 0 } else { index + 1 };

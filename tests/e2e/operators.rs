@@ -174,7 +174,8 @@ async fn a_talk_of_many_messages_adds_no_line_to_the_log_and_every_line_is_json(
     let answers = |view: &[Seen]| view.iter().filter(|seen| !seen.mine).count() > 1;
     watched.world.until(&alice, "the answer", answers).await;
     assert_eq!(watched.world.log(), before);
-    for line in before.lines() {
+    // What is unwise in the config is told before the log begins.
+    for line in before.lines().filter(|line| !line.starts_with("warning: ")) {
         let line: Value = serde_json::from_str(line).unwrap();
         assert!(line["level"].is_string() && line["message"].is_string(), "{line}");
     }
