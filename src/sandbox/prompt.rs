@@ -134,7 +134,7 @@ pub enum LineError {
         count: usize,
     },
     /// No message fits.
-    #[error("{name}'s screen shows nothing {whose} yet")]
+    #[error("{name}'s screen shows nothing {whose} yet; say something first")]
     NothingYet {
         /// The person.
         name: &'static str,
