@@ -80,7 +80,10 @@ pub(super) fn run(args: &Args) -> Outcome {
     };
     let explained =
         explain(source.as_ref(), &body, target.as_ref(), &circumstances).with_context(|| {
-            format!("this is no event of {} that can be read", source.manifest().display_name)
+            format!(
+                "this is no event of {} that can be read; give one as it came, or name another bridge",
+                source.manifest().display_name
+            )
         })?;
     let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
     for (index, explanation) in explained.envelopes.iter().enumerate() {

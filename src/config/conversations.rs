@@ -164,7 +164,7 @@ fn language(table: &mut TableReader<'_, '_>) -> Option<Arc<str>> {
     if Language::of_tag(found.value).is_none() {
         let known = Language::ALL.map(Language::as_str);
         let message = format!(
-            "there are no notices in this language; the languages are: {}. Without one it is en",
+            "there are no notices in this language; write one of {}, or nothing for en",
             known.join(", ")
         );
         table.report.mistake(&found.key, found.at, message);

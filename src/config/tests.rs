@@ -116,7 +116,7 @@ participants = ["whatsapp/1/1", {{ address = "whatsapp/1/2", language = "tlh" }}
     check_mistakes(
         &text,
         &expect![[r#"
-            c.toml:11:72: conversation[0].participants[1].language: there are no notices in this language; the languages are: en, de, es. Without one it is en"#]],
+            c.toml:11:72: conversation[0].participants[1].language: there are no notices in this language; write one of en, de, es, or nothing for en"#]],
     );
 }
 

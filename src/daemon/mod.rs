@@ -161,13 +161,7 @@ impl Daemon {
             ),
             Servers::Nodes(_) => None,
         };
-        let listener = match webhooks.filter(|_| config.stages.ingest) {
-            Some(listener) => Some(take(listener)?),
-            None => {
-                let ingest = config.stages.ingest.then_some(config.ingest.listen);
-                bind(ingest, "[ingest] listen").await?
-            }
-        };
+        let listener = listen_for_webhooks(&config, webhooks).await?;
         let listen = listener.as_ref().and_then(|bound| bound.local_addr().ok());
         let admin = bind(config.admin.listen, "[admin] listen").await?;
         let status = status_socket(&config).await;
@@ -233,6 +227,20 @@ impl Daemon {
     /// The embedded broker, if that is the one in use.
     pub const fn embedded(&self) -> Option<&EmbeddedBroker> {
         self.embedded.as_ref()
+    }
+}
+
+/// What was handed over, else what the config says; nothing without the ingest stage.
+async fn listen_for_webhooks(
+    config: &Config,
+    handed_over: Option<std::net::TcpListener>,
+) -> Result<Option<TcpListener>, DaemonError> {
+    match handed_over.filter(|_| config.stages.ingest) {
+        Some(listener) => Ok(Some(take(listener)?)),
+        None => {
+            let ingest = config.stages.ingest.then_some(config.ingest.listen);
+            bind(ingest, "[ingest] listen").await
+        }
     }
 }
 
