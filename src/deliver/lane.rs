@@ -11,65 +11,58 @@
 
 use super::account::Delivering;
 use super::attempt::{Early, Step};
+use super::holding::{has_deliveries, make_room};
 use super::job::{Job, Source};
+use super::parking::parked;
 use super::windows::Listener;
 use crate::dead::Reason;
 use interline_envelope::{Address, Dispatch, DispatchId, Kind, LaneId};
 use interline_notice::Cause;
-use interline_store::{Awaited, HeldBody, HeldRow, HeldStage, NewParked, Parked, StoreError};
+use interline_store::{Awaited, HeldRow, HeldStage};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
 /// How many held rows are read at once.
 const HELD_ROWS_READ: usize = 16;
 /// A wait up to this is not worth a move to the store.
 const SHORT_WAIT_MAX: Duration = Duration::from_millis(250);
 /// What a dead letter says that found no room.
-const OVERFLOW: &str = "its lane is blocked, and the store has no room for what it holds";
+pub(super) const OVERFLOW: &str =
+    "its lane is blocked, and the store has no room for what it holds";
 /// How often an answer looks for what it answers.
 const TARGET_POLL: Duration = Duration::from_millis(100);
 /// How long to wait before the store or the dead-letter queue is asked again.
-const UPSTREAM_RETRY: Duration = Duration::from_secs(1);
+pub(super) const UPSTREAM_RETRY: Duration = Duration::from_secs(1);
 
 /// One lane's queue. Its task runs while there is something to do.
 #[derive(Debug)]
 pub(super) struct Lane {
-    id: LaneId,
+    pub(super) id: LaneId,
     state: Mutex<LaneState>,
     wake: Notify,
     /// Rows were put before the current job.
-    overtaken: Notify,
+    pub(super) overtaken: Notify,
 }
 
 #[derive(Debug, Default)]
-struct LaneState {
-    queue: VecDeque<Job>,
+pub(super) struct LaneState {
+    pub(super) queue: VecDeque<Job>,
     /// True while the store holds rows of this lane.
-    held: bool,
+    pub(super) held: bool,
     /// True while the store refuses more rows of this lane.
-    full: bool,
+    pub(super) full: bool,
     /// True once rows were put before the others.
-    returned: bool,
+    pub(super) returned: bool,
     /// True while its head waits for the person to write.
     awaits_person: bool,
     /// Who was told so. Bounded by the participants of the conversation.
     told: HashSet<Address>,
     /// How often rows came from elsewhere: what was parked is let go into the held rows.
     looks: u64,
-}
-
-/// What became of the wish to move to the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moved {
-    Yes,
-    /// There is no room.
-    Full,
-    /// The store fails.
-    Failed,
 }
 
 enum Next {
@@ -130,14 +123,14 @@ impl Lane {
     }
 
     /// Tells the sender of a dispatch, once, that it waits for the person.
-    async fn tell(&self, on: &Delivering, dispatch: &Dispatch) {
+    pub(super) async fn tell(&self, on: &Delivering, dispatch: &Dispatch) {
         let is_new = self.lock().told.insert(dispatch.origin.account.clone());
         if is_new && let Err(error) = on.tell(dispatch, Cause::WindowClosed).await {
             warn!(%error, dispatch_id = %dispatch.id, "the sender of a message that waits cannot be told");
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, LaneState> {
+    pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, LaneState> {
         // Each critical section below leaves the queue whole at every point, so a poisoned lock is still sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -298,9 +291,7 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                 if listener.is_some() {
                     lane.lock().told.clear();
                 }
-                on.observe_end(&job);
-                on.note_finished(job.dispatch.id);
-                settle(lane, on, job).await;
+                finish(lane, on, job).await;
                 return true;
             }
             Step::Dead { reason, error } => {
@@ -312,21 +303,12 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                         return false;
                     }
                 }
-                on.observe_end(&job);
-                on.note_finished(job.dispatch.id);
-                settle(lane, on, job).await;
+                finish(lane, on, job).await;
                 return true;
             }
             // A message keeps its place among those of its lane; what is about another message need not.
             Step::Park { awaits, .. } if job.dispatch.envelope.kind == Kind::Message => {
-                match lane.take(&awaits) {
-                    // It overtook what it answers.
-                    Some(first) => drop(Box::pin(run_job(lane, on, first)).await),
-                    None => {
-                        under_pressure(lane, on, &mut job, blocked_since, on.sleep(TARGET_POLL))
-                            .await;
-                    }
-                }
+                answered(lane, on, &mut job, blocked_since, &awaits).await;
             }
             Step::Park { awaits, until } => {
                 if parked(lane, on, &mut job, blocked_since, awaits, until).await {
@@ -360,63 +342,8 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
     }
 }
 
-/// Lets a dispatch wait for what it is about, and the lane go on. False if it is to be tried again at once.
-async fn parked(
-    lane: &Lane,
-    on: &Delivering,
-    job: &mut Job,
-    blocked_since: Option<Instant>,
-    awaits: Awaited,
-    until: i64,
-) -> bool {
-    match park(on, job, awaits, until).await {
-        Ok(Parked::Waits) => {
-            on.note_finished(job.dispatch.id);
-            if let Source::Queue(ticket) = &job.source {
-                ticket.ack();
-            }
-            true
-        }
-        Ok(Parked::Here) => false,
-        Err(error) => {
-            // Where no more can wait it goes on without what it is about; another failure passes.
-            job.parks = !matches!(error, StoreError::HeldFull { .. });
-            warn!(%error, dispatch_id = %job.dispatch.id, "a dispatch cannot be parked");
-            if job.parks {
-                under_pressure(lane, on, job, blocked_since, on.sleep(UPSTREAM_RETRY)).await;
-            }
-            false
-        }
-    }
-}
-
-/// Writes a dispatch to the store's parked rows.
-async fn park(
-    on: &Delivering,
-    job: &Job,
-    awaits: Awaited,
-    until: i64,
-) -> Result<Parked, StoreError> {
-    let held = match &job.source {
-        Source::Queue(_) => None,
-        Source::Held { seq } => Some(*seq),
-    };
-    let new = NewParked {
-        awaits,
-        dispatch: job.dispatch.id,
-        lane: job.dispatch.lane,
-        target: on.account_ref().clone(),
-        body: job.sealed.to_vec(),
-        held,
-        since: job.since_ms,
-        until,
-    };
-    debug!(dispatch_id = %job.dispatch.id, disposition = "park", "a dispatch waits for what it is about");
-    on.store().park_if_absent(new).await
-}
-
 /// Waits for `work`, and meanwhile moves the lane to the store when it must.
-async fn under_pressure<T>(
+pub(super) async fn under_pressure<T>(
     lane: &Lane,
     on: &Delivering,
     job: &mut Job,
@@ -519,130 +446,25 @@ async fn give_up(lane: &Lane, on: &Delivering, job: &Job, blocked_since: Instant
     buried
 }
 
-fn has_deliveries(lane: &Lane, on: &Delivering, job: &Job) -> bool {
-    let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
-    in_queue || !lane.lock().queue.is_empty()
-}
-
-/// Frees the account's prefetch of this lane: by the store or, where that has no room, by dead letters of what waits
-/// behind the current job. False if it could not.
-async fn make_room(lane: &Lane, on: &Delivering, job: &mut Job) -> bool {
-    let moved = hold(lane, on, job).await;
-    lane.lock().full = moved == Moved::Full;
-    match moved {
-        Moved::Yes => true,
-        Moved::Failed => false,
-        Moved::Full => {
-            overflow(lane, on).await;
-            false
-        }
+/// Lets pass what an answer has overtaken, or waits a moment for it.
+async fn answered(
+    lane: &Lane,
+    on: &Arc<Delivering>,
+    job: &mut Job,
+    blocked_since: Option<Instant>,
+    awaits: &Awaited,
+) {
+    match lane.take(awaits) {
+        Some(first) => drop(Box::pin(run_job(lane, on, first)).await),
+        None => under_pressure(lane, on, job, blocked_since, on.sleep(TARGET_POLL)).await,
     }
 }
 
-/// Dead-letters what a blocked lane has queued, oldest first.
-async fn overflow(lane: &Lane, on: &Delivering) {
-    loop {
-        let Some(queued) = lane.lock().queue.pop_front() else { return };
-        if !on.is_current(&queued) {
-            continue;
-        }
-        if !bury(on, &queued, Reason::Overflow, OVERFLOW).await {
-            lane.lock().queue.push_front(queued);
-            return;
-        }
-        on.observe_end(&queued);
-        on.note_finished(queued.dispatch.id);
-        if let Source::Queue(ticket) = &queued.source {
-            ticket.ack();
-        }
-    }
-}
-
-/// Moves the current job and all that is queued to the store, in order, and acknowledges them.
-async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> Moved {
-    let mut bodies = Vec::new();
-    let mut tickets = Vec::new();
-    let head = match &job.source {
-        Source::Queue(ticket) => {
-            tickets.push(ticket.clone());
-            bodies.push(held_body(job));
-            true
-        }
-        Source::Held { .. } => false,
-    };
-    let taken: Vec<Job> = {
-        let state = lane.lock();
-        state.queue.iter().cloned().collect()
-    };
-    for queued in &taken {
-        if let Source::Queue(ticket) = &queued.source {
-            tickets.push(ticket.clone());
-            bodies.push(held_body(queued));
-        }
-    }
-    let count = bodies.len();
-    if let Err(error) = reopen_replayed(on, head.then_some(&*job).into_iter().chain(&taken)).await {
-        error!(%error, "a blocked lane cannot be moved to the store; its deliveries stay with the broker");
-        return Moved::Failed;
-    }
-    match on.store().hold(HeldStage::Deliver, lane.id, on.account_ref(), bodies).await {
-        Ok(seqs) => {
-            {
-                let mut state = lane.lock();
-                state.held = true;
-                if taken.iter().any(|queued| queued.failures > 0) {
-                    state.returned = true;
-                    lane.overtaken.notify_one();
-                }
-                // What arrived while the store wrote is at the end; what was written is at the front.
-                let kept = state.queue.len().min(taken.len());
-                state.queue.drain(..kept);
-            }
-            if head && let Some(seq) = seqs.first() {
-                job.source = Source::Held { seq: *seq };
-            }
-            for ticket in tickets {
-                ticket.ack();
-            }
-            if lane.awaits_person() {
-                for queued in &taken {
-                    lane.tell(on, &queued.dispatch).await;
-                }
-            }
-            debug!(count, "a lane moved to the store");
-            Moved::Yes
-        }
-        Err(error @ StoreError::HeldFull { .. }) => {
-            warn!(account_ref = %on.account_ref(), %error, "a blocked lane finds no room in the store");
-            Moved::Full
-        }
-        Err(error) => {
-            error!(%error, "a blocked lane cannot be moved to the store; its deliveries stay with the broker");
-            Moved::Failed
-        }
-    }
-}
-
-/// A held row does not say that an operator replayed it: its dispatch is opened again before it is held, or the row
-/// would be taken for one that is dead already.
-async fn reopen_replayed(
-    on: &Delivering,
-    jobs: impl Iterator<Item = &Job>,
-) -> Result<(), StoreError> {
-    for job in jobs.filter(|job| job.replayed > 0) {
-        on.store().reopen(job.dispatch.id, job.dispatch.envelope.time).await?;
-    }
-    Ok(())
-}
-
-fn held_body(job: &Job) -> HeldBody {
-    HeldBody {
-        dispatch: job.dispatch.id,
-        body: job.sealed.to_vec(),
-        held_at: job.since_ms,
-        attempts: job.attempts,
-        first: job.failures > 0,
-    }
+/// Counts a dispatch as finished, for its successors and for the operator, and lets it go.
+async fn finish(lane: &Lane, on: &Delivering, job: Job) {
+    on.observe_end(&job);
+    on.note_finished(job.dispatch.id);
+    settle(lane, on, job).await;
 }
 
 /// Acknowledges a delivery, or removes a held row: the dispatch is finished and recorded.
@@ -660,7 +482,7 @@ async fn settle(lane: &Lane, on: &Delivering, job: Job) {
 }
 
 /// Publishes a dead letter and records the dispatch as dead. True if both are safe.
-async fn bury(on: &Delivering, job: &Job, reason: Reason, error: &str) -> bool {
+pub(super) async fn bury(on: &Delivering, job: &Job, reason: Reason, error: &str) -> bool {
     match on.bury(job, reason, error).await {
         Ok(()) => true,
         Err(error) => {

@@ -26,7 +26,8 @@ async fn begun(folder: &tempfile::TempDir, requests: usize) -> (SqliteStore, i64
     let key = RootKey::published_test_key();
     let store = SqliteStore::open(&folder.path().join("s.db"), &key, &Settings::default()).unwrap();
     let time = now();
-    let plans: Vec<_> = (0..requests).map(|_| RequestPlan { body: b"plan".to_vec(), likeness: None }).collect();
+    let plans: Vec<_> =
+        (0..requests).map(|_| RequestPlan { body: b"plan".to_vec(), likeness: None }).collect();
     let to = Address::parse("whatsapp/1/15550001111").unwrap();
     let new = NewDispatch { id: id(1), time, to: to.clone(), plans: plans.clone(), carries: None };
     store.begin(new, time).await.unwrap();
@@ -106,7 +107,7 @@ async fn a_message_that_arrived_does_not_fail_any_more() {
 async fn g3_what_comes_back_is_held_before_what_was_not_sent_yet_and_in_its_own_order() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = begun(&folder, 1).await;
-    let account = to.account;
+    let account = Address::parse("whatsapp/1/15550001111").unwrap().account;
     let lane = LaneId::from_bytes([1; 8]);
     let held =
         |n: u8, first| HeldBody { dispatch: id(n), body: vec![n], held_at: 5, attempts: 0, first };
