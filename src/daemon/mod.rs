@@ -153,14 +153,7 @@ impl Daemon {
         let deliver = config.deliver;
         let http = Http::new(deliver.connect_timeout, deliver.request_timeout)
             .map_err(DaemonError::Http)?;
-        let embedded = match &config.broker.servers {
-            Servers::Embedded => Some(
-                EmbeddedBroker::start(interline_embedded_broker::Config::default())
-                    .await
-                    .map_err(DaemonError::Embedded)?,
-            ),
-            Servers::Nodes(_) => None,
-        };
+        let embedded = embedded_broker(&config).await?;
         let listener = listen_for_webhooks(&config, webhooks).await?;
         let listen = listener.as_ref().and_then(|bound| bound.local_addr().ok());
         let admin = bind(config.admin.listen, "[admin] listen").await?;
@@ -227,6 +220,17 @@ impl Daemon {
     /// The embedded broker, if that is the one in use.
     pub const fn embedded(&self) -> Option<&EmbeddedBroker> {
         self.embedded.as_ref()
+    }
+}
+
+/// The broker inside the daemon, where the config asks for it.
+async fn embedded_broker(config: &Config) -> Result<Option<EmbeddedBroker>, DaemonError> {
+    match &config.broker.servers {
+        Servers::Embedded => {
+            let started = EmbeddedBroker::start(interline_embedded_broker::Config::default());
+            Ok(Some(started.await.map_err(DaemonError::Embedded)?))
+        }
+        Servers::Nodes(_) => Ok(None),
     }
 }
 

@@ -72,6 +72,10 @@ impl Delivering {
         if self.is_stopping() || self.refused_by_consent(&live, dispatch).is_some() {
             return;
         }
+        // The person may have written while this waited for its turn.
+        if matches!(self.window_wait(dispatch).await, Ok(None)) {
+            return;
+        }
         match self.context.windows.may_invite(&dispatch.to, now_ms()).await {
             Ok(true) => {}
             Ok(false) => return,

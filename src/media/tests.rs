@@ -106,6 +106,8 @@ fn account(api: &Server) -> Account {
         order: Order::Accepted,
         budgets: Budgets::default(),
         window_template: None,
+        name: None,
+        operator_messages: crate::config::OperatorMessages::Relay,
     }
 }
 

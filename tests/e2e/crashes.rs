@@ -125,6 +125,7 @@ async fn killed_while_hanging(broker: Broker) {
         // The marker does not come before the daemon is dead and its next life waits for it.
         account.set_webhook_url(None);
         let order = strike(&world, to, Fault::TakeThenHang, 1);
+        world.log_level = "interline=debug".to_owned();
         world.start();
         for text in texts("said", 4) {
             world.phone(from).say(text).unwrap();
