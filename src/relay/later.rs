@@ -78,8 +78,10 @@ impl Relay {
             if later.failure.class.retry() == RetryVerdict::WhenWindowOpens
                 && let Some(person) = &later.person
             {
-                // A clock that is ahead of ours would keep the window closed when the person writes.
+                // The window was closed when the message was sent. The report may come after the person has written, and
+                // a clock that is ahead of ours would keep the window closed too.
                 let at = later.at.min(crate::clock::now_ms());
+                let at = if failures <= 1 { at.min(since) } else { at };
                 until_recorded(|| self.windows.refused(person, at)).await?;
             }
             info!(dispatch_id = %id, error = %later.failure, "a message failed after it was taken; it goes back to its lane");
