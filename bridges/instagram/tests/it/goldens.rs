@@ -93,9 +93,9 @@ fn an_array_at_the_root_is_read_notification_by_notification() {
     check_body(
         &format!("[{good},{{\"object\":\"page\"}},5]"),
         expect![[r#"
-        message 2<1 @1700000000000 m text("t")
-            UNREADABLE [1]: the body is JSON, but no Instagram webhook: `object` is not `instagram`
-            UNREADABLE [2]: the body is JSON, but no Instagram webhook: a field is missing or of another type, line 1 column 1"#]],
+            message 2<1 @1700000000000 m text("t")
+                UNREADABLE [1]: the body is JSON, but no Instagram webhook: `object` is not `instagram`; name the platform that it came from
+                UNREADABLE [2]: the body is JSON, but no Instagram webhook: a field is missing or of another type, line 1 column 1; name the platform that it came from"#]],
     );
 }
 

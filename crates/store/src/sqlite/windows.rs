@@ -6,6 +6,8 @@ use interline_envelope::Address;
 use rusqlite::OptionalExtension;
 
 const TABLE: &str = "window";
+/// The shortest time between two invitations.
+const INVITED_AGAIN_MIN_MS: i64 = 3_600_000;
 
 pub(super) fn read(db: &Db, address: &Address) -> Result<ServiceWindow, StoreError> {
     let key = db.keyed.address(TABLE, &[], address);
@@ -45,10 +47,12 @@ pub(super) fn refused(db: &Db, address: &Address, at: i64) -> Result<ServiceWind
     Ok(window)
 }
 
-/// True if nobody invited the person since the window last opened.
+/// True if nobody invited the person since the window last opened, nor within the last hour: a report that comes late
+/// must not invite somebody who has just written.
 pub(super) fn invited(db: &Db, address: &Address, at: i64) -> Result<bool, StoreError> {
     let mut window = read(db, address)?;
-    if window.invited != 0 && window.invited >= window.opened {
+    let is_soon = at.saturating_sub(window.invited) < INVITED_AGAIN_MIN_MS;
+    if window.invited != 0 && (window.invited >= window.opened || is_soon) {
         return Ok(false);
     }
     window.invited = at;
