@@ -8,6 +8,7 @@ use super::job::{Job, Source};
 use super::lane::{Lane, OVERFLOW, bury};
 use crate::dead::Reason;
 use interline_store::{HeldBody, HeldStage, StoreError};
+use std::collections::HashSet;
 use tracing::{debug, error, warn};
 
 /// What became of the wish to move to the store.
@@ -81,6 +82,7 @@ async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> Moved {
             bodies.push(held_body(queued));
         }
     }
+    let is_held: HashSet<_> = taken.iter().map(Job::delivery).collect();
     let count = bodies.len();
     if let Err(error) = reopen_replayed(on, head.then_some(&*job).into_iter().chain(&taken)).await {
         error!(%error, "a blocked lane cannot be moved to the store; its deliveries stay with the broker");
@@ -95,9 +97,8 @@ async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> Moved {
                     state.returned = true;
                     lane.overtaken.notify_one();
                 }
-                // What arrived while the store wrote is at the end; what was written is at the front.
-                let kept = state.queue.len().min(taken.len());
-                state.queue.drain(..kept);
+                // What arrived while the store wrote stays: at the end, or before all where it comes back.
+                state.queue.retain(|queued| !is_held.contains(&queued.delivery()));
             }
             if head && let Some(seq) = seqs.first() {
                 job.source = Source::Held { seq: *seq };

@@ -50,3 +50,13 @@ pub(super) struct Job {
     pub(super) parks: bool,
     pub(super) source: Source,
 }
+
+impl Job {
+    /// Which delivery of which consumer this is; nothing for a held row.
+    pub(super) const fn delivery(&self) -> Option<(u64, DeliveryTag)> {
+        match &self.source {
+            Source::Queue(ticket) => Some((ticket.session, ticket.tag)),
+            Source::Held { .. } => None,
+        }
+    }
+}

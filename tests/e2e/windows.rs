@@ -2,7 +2,7 @@
 
 use crate::harness::{Broker, Seat, World, instagram, messenger, texts, whatsapp};
 use crate::queues::{Queues, reasons};
-use interline_sandbox::Seen;
+use interline_sandbox::{Content, Seen};
 
 /// A world in which each of these people hears the other.
 async fn world(pairs: &[(Seat, Seat)]) -> (Broker, World) {
@@ -96,4 +96,37 @@ async fn what_a_person_never_comes_back_for_expires_as_a_dead_letter() {
     world.phone(&pairs[0].0).say("in vain").unwrap();
     let letters = Queues::connect(&broker.uri()).await.until_dead(1).await;
     assert_eq!(reasons(&letters), ["expired"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_whatsapp_took_and_reported_as_too_late_waits_in_order_and_invites_its_person_once() {
+    let pairs = [(messenger(1, "Alice"), whatsapp(1, "Bob"))];
+    let (broker, mut world) = world(&pairs).await;
+    let (from, to) = &pairs[0];
+    world.whatsapp_lines =
+        "window_template = { name = \"come_back\", language = \"en_US\" }\n".to_owned();
+    world.start();
+    world.phone(from).say("before").unwrap();
+    world.until_texts(to, &["before".to_owned()]).await;
+    world.phone(to).close_window();
+    for text in texts("late", 40) {
+        world.phone(from).say(text).unwrap();
+    }
+    let is_template = |seen: &&Seen| matches!(seen.content, Content::Template(_));
+    let invited = |view: &[Seen]| view.iter().any(|seen| is_template(&seen));
+    world.until(to, "the invitation", invited).await;
+    // What is on its way when the person writes may still overtake what comes back.
+    let idle = tokio::time::timeout(crate::harness::LIMIT, world.platforms.idle());
+    assert!(idle.await.is_ok(), "every failure was told");
+    world.phone(to).say("here I am").unwrap();
+    let all: Vec<_> = std::iter::once("before".to_owned()).chain(texts("late", 40)).collect();
+    let came = |view: &[Seen]| {
+        view.iter().filter(|seen| !seen.mine && seen.text().is_some()).count() >= all.len()
+    };
+    let view = world.until(to, "all that was late", came).await;
+    let shown = view.iter().filter(|seen| !seen.mine).filter_map(|seen| seen.text());
+    assert_eq!(shown.map(str::to_owned).collect::<Vec<_>>(), all);
+    assert_eq!(view.iter().filter(is_template).count(), 1);
+    let letters = Queues::connect(&broker.uri()).await.dead().await;
+    assert_eq!(reasons(&letters), Vec::<&str>::new());
 }

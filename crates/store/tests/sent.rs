@@ -120,3 +120,24 @@ async fn g3_what_comes_back_is_held_before_what_was_not_sent_yet_and_in_its_own_
     store.held_release(stage, lane, rows[0].seq).await.unwrap();
     assert_eq!(store.held_peek(stage, lane, 1).await.unwrap()[0].dispatch, id(2));
 }
+
+#[tokio::test]
+async fn g1_what_comes_back_stays_when_the_row_of_the_send_that_failed_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = begun(&folder, 1).await;
+    let account = Address::parse("whatsapp/1/15550001111").unwrap().account;
+    let (stage, lane) = (HeldStage::Deliver, LaneId::from_bytes([1; 8]));
+    let held = |first| HeldBody { dispatch: id(1), body: vec![1], held_at: 5, attempts: 0, first };
+    let sent = store.hold(stage, lane, &account, vec![held(false)]).await.unwrap();
+    let back = store.hold(stage, lane, &account, vec![held(true)]).await.unwrap();
+    store.held_release(stage, lane, sent[0]).await.unwrap();
+    let numbers = async || {
+        let rows = store.held_peek(stage, lane, 10).await.unwrap();
+        rows.iter().map(|row| row.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(numbers().await, back);
+    // It failed once more, before the row of the second send was taken away.
+    let again = store.hold(stage, lane, &account, vec![held(true)]).await.unwrap();
+    store.held_release(stage, lane, back[0]).await.unwrap();
+    assert_eq!(numbers().await, again);
+}

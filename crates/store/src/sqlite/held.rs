@@ -72,6 +72,11 @@ pub(super) fn insert_once(
         .query_row((stage.number(), lane.as_bytes(), body.dispatch.as_bytes()), |row| row.get(0))
         .optional()?;
     match held {
+        // Its row stands for the send that failed, and is about to go: what came back must not go with it.
+        Some(seq) if body.first => {
+            remove(db, seq)?;
+            insert(db, stage, lane, account, body)
+        }
         Some(seq) => public(seq),
         None => insert(db, stage, lane, account, body),
     }
@@ -106,13 +111,24 @@ fn insert(
     public(seq)
 }
 
-/// The number of the next row that stands before all others but those of its kind.
+fn remove(db: &Db, seq: i64) -> Result<(), StoreError> {
+    db.connection.prepare_cached("DELETE FROM held WHERE seq = ?1")?.execute([seq])?;
+    Ok(())
+}
+
+/// The number of the next row that stands before all others but those of its kind. Never one that was given before in
+/// this run: whoever still works on that row removes it by its number.
 fn next_first(db: &Db) -> Result<i64, StoreError> {
-    let last: Option<i64> = db
-        .connection
-        .prepare_cached("SELECT max(seq) FROM held WHERE seq < 0")?
-        .query_row([], |row| row.get(0))?;
-    Ok(last.map_or(-FIRST_ROWS, |last| last + 1).min(-1))
+    let last = match db.last_first.get() {
+        Some(last) => Some(last),
+        None => db
+            .connection
+            .prepare_cached("SELECT max(seq) FROM held WHERE seq < 0")?
+            .query_row([], |row| row.get(0))?,
+    };
+    let next = last.map_or(-FIRST_ROWS, |last| last + 1).min(-1);
+    db.last_first.set(Some(next));
+    Ok(next)
 }
 
 /// Numbers as callers see them: never negative, in the same order.

@@ -61,6 +61,7 @@ impl SqliteStore {
             run,
             days,
             new_days: Vec::new(),
+            last_first: std::cell::Cell::new(None),
         };
         Ok(Self {
             writer: Writer::start(db, settings.queue_max)?,

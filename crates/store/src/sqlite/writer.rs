@@ -4,6 +4,7 @@ use super::keyed::Keyed;
 use super::memory::{Days, Kind, forget_new_days};
 use crate::{Settings, StoreError};
 use rusqlite::Connection;
+use std::cell::Cell;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -24,6 +25,8 @@ pub(super) struct Db {
     pub(super) days: Days,
     /// Those that the open transaction made.
     pub(super) new_days: Vec<(Kind, i64)>,
+    /// The number that was given last to a held row which stands before the others; nothing in a run that gave none.
+    pub(super) last_first: Cell<Option<i64>>,
 }
 
 /// Answers a caller once the transaction is durable, or tells it why it is not.
