@@ -1,10 +1,13 @@
-//! How fast the relay stage drains a platform's queue, beside RabbitMQ's own shovel in the same run; and how fast the
-//! ingest stage takes webhooks.
+//! How fast the relay stage drains a platform's queue, in the same run as RabbitMQ's own shovel and as a bare relay;
+//! and how fast the ingest stage takes webhooks.
 //!
 //! The load is what a platform sends: a text webhook of some 580 bytes. The stage does its whole job: the daemon runs
 //! as it does in production, with its store on disk and the other two stages off. What it drained is checked.
 
+pub mod bare;
 pub mod ingest;
+mod meter;
+mod passage;
 pub mod relay;
 pub mod shovel;
 
@@ -17,9 +20,11 @@ use futures_util::stream::FuturesUnordered;
 use interline_broker::{
     ConnectError, Link, LinkError, LostReason, OutMessage, PublishError, QueueKind, TopologyError,
 };
+use meter::Cost;
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// The sender's account, and those of the recipients.
@@ -50,6 +55,13 @@ pub struct Load {
     pub prefetch: u16,
 }
 
+impl Load {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+    const fn count(&self) -> f64 {
+        self.messages as f64
+    }
+}
+
 fn as_text<S: serde::Serializer>(kind: &QueueKind, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(kind)
 }
@@ -61,8 +73,21 @@ pub struct Figures {
     pub per_second: f64,
     /// This process's CPU time for each source message, in microseconds; absent where another process did the work.
     pub cpu_us: Option<f64>,
-    /// This process's peak of resident memory so far, in KiB; absent likewise.
+    /// The broker's CPU time for each source message, in microseconds; absent where its process is not known.
+    pub broker_cpu_us: Option<f64>,
+    /// This process's peak of resident memory while it drained, in KiB; absent where another process did the work.
     pub peak_rss_kib: Option<u64>,
+}
+
+/// `per_second`: source messages. `cost`: absent where another process did the work.
+fn figures(load: Load, per_second: f64, cost: Option<Cost>) -> Figures {
+    let each = |us: f64| us / load.count();
+    Figures {
+        per_second,
+        cpu_us: cost.map(|cost| each(cost.own_us)),
+        broker_cpu_us: cost.and_then(|cost| cost.broker_us).map(each),
+        peak_rss_kib: cost.and_then(|cost| cost.peak_rss_kib),
+    }
 }
 
 /// Why a bench failed.
@@ -71,6 +96,9 @@ pub enum BenchError {
     /// No folder for the store.
     #[error("the folder for the store cannot be made; TMPDIR chooses another one")]
     Folder(#[source] std::io::Error),
+    /// No runtime for the bare relay.
+    #[error("the bare relay cannot have a runtime; are there too many open files or threads?")]
+    Runtime(#[source] std::io::Error),
     /// The config that the bench wrote is refused.
     #[error("the bench's own config is refused, which is a mistake of this program; report it")]
     Config(#[from] ConfigErrors),
@@ -122,6 +150,10 @@ pub enum BenchError {
         "the shovel cannot be started: {0}; it needs the plugin rabbitmq_shovel, and --rabbitmqctl a program that may order NODE"
     )]
     Shovel(String),
+}
+
+fn folder() -> Result<TempDir, BenchError> {
+    tempfile::Builder::new().prefix("interline-bench-").tempdir().map_err(BenchError::Folder)
 }
 
 /// The config of the relay stage under load.
@@ -260,16 +292,12 @@ fn topology(config: &Config) -> Result<interline_broker::Topology, BenchError> {
 mod tests {
     use super::*;
 
+    const LOAD: Load =
+        Load { messages: 3, conversations: 2, people: 2, queues: QueueKind::Classic, prefetch: 10 };
+
     #[test]
     fn the_load_is_as_large_as_a_platforms_text_and_each_message_is_another() {
-        let load = Load {
-            messages: 3,
-            conversations: 2,
-            people: 2,
-            queues: QueueKind::Classic,
-            prefetch: 10,
-        };
-        let bodies = [0, 1, 2].map(|n| body(load, n));
+        let bodies = [0, 1, 2].map(|n| body(LOAD, n));
         for body in &bodies {
             assert!((560..620).contains(&body.len()), "{}", body.len());
         }
@@ -278,7 +306,7 @@ mod tests {
 
     #[test]
     fn the_middle_of_three_is_neither_the_best_nor_the_worst() {
-        let at = |per_second| Figures { per_second, cpu_us: None, peak_rss_kib: None };
+        let at = |per_second| figures(LOAD, per_second, None);
         let middle = median(vec![at(3.0), at(1.0), at(2.0)]).unwrap();
         assert!((middle.per_second - 2.0).abs() < f64::EPSILON);
         assert!(median(Vec::new()).is_none());

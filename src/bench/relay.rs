@@ -1,8 +1,9 @@
 //! The relay stage under load, and the check of what it drained.
 
+use super::meter::Meter;
 use super::{
     BenchError, CLOSE_TIMEOUT, Figures, INSTAGRAM, LOOK_EVERY, Load, MESSENGER, WHATSAPP, body,
-    config, connect, fill, topology, watch,
+    config, connect, figures, fill, folder, topology, watch,
 };
 use crate::config::Config;
 use crate::daemon::Daemon;
@@ -22,22 +23,29 @@ const COUNT_SETTLES_WITHIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// [`BenchError`]; among them dispatches that are lost, doubled or out of order.
-pub async fn round(broker: &str, prefix: &str, load: Load) -> Result<Figures, BenchError> {
-    let folder = tempfile::Builder::new()
-        .prefix("interline-bench-")
-        .tempdir()
-        .map_err(BenchError::Folder)?;
+pub async fn round(
+    broker: &str,
+    prefix: &str,
+    load: Load,
+    broker_process: Option<u32>,
+) -> Result<Figures, BenchError> {
+    let folder = folder()?;
     let config = config(folder.path(), broker, prefix, load)?;
     let topology = topology(&config)?;
     let link = connect(&config).await?;
     link.declare(&topology).await?;
-    let result = drained(&link, &config, load).await;
+    let result = drained(&link, &config, load, broker_process).await;
     link.undeclare(&topology).await?;
     link.close(CLOSE_TIMEOUT).await;
     result
 }
 
-async fn drained(link: &Link, config: &Config, load: Load) -> Result<Figures, BenchError> {
+async fn drained(
+    link: &Link,
+    config: &Config,
+    load: Load,
+    broker_process: Option<u32>,
+) -> Result<Figures, BenchError> {
     let prefix = config.broker.prefix.as_str();
     let messages = (0..load.messages).map(|n| event(prefix, "whatsapp", WHATSAPP, body(load, n)));
     fill(link, messages).await?;
@@ -47,12 +55,12 @@ async fn drained(link: &Link, config: &Config, load: Load) -> Result<Figures, Be
     }
     let wanted = load.messages as u64 * queues.len() as u64;
     let root = crate::daemon::root_key(config).map_err(crate::daemon::DaemonError::from)?;
-    let cpu_before = cpu_us();
+    let meter = Meter::start(broker_process);
     let (daemon, handle) = Daemon::open(config.clone()).await?;
     let mut running = JoinSet::new();
     running.spawn(daemon.run());
     let watched = watch(link, &queues, wanted).await;
-    let cpu = cpu_us() - cpu_before;
+    let cost = meter.read();
     handle.stop();
     while let Some(ended) = running.join_next().await {
         ended.map_err(|error| BenchError::Wrong(error.to_string()))??;
@@ -62,11 +70,8 @@ async fn drained(link: &Link, config: &Config, load: Load) -> Result<Figures, Be
         check(link, queue, &root, load).await?;
     }
     #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-    Ok(Figures {
-        per_second: dispatches_a_second / queues.len() as f64,
-        cpu_us: Some(cpu / load.messages as f64),
-        peak_rss_kib: peak_rss_kib(),
-    })
+    let per_second = dispatches_a_second / queues.len() as f64;
+    Ok(figures(load, per_second, Some(cost)))
 }
 
 /// Every message once, and each lane in the order in which its conversation was filled.
@@ -91,30 +96,17 @@ async fn check(link: &Link, queue: &str, root: &RootKey, load: Load) -> Result<(
         }
     }
     acker.flush().await?;
-    consumer.close().await;
-    // A quorum queue's count follows its acks a moment later.
+    // A quorum queue's count follows its acks a moment later, and only while their channel is open.
     let until = Instant::now() + COUNT_SETTLES_WITHIN;
     loop {
         match link.depth(queue).await?.messages {
-            0 => return Ok(()),
+            0 => break,
             left if Instant::now() > until => {
                 return Err(BenchError::Wrong(format!("{left} dispatches too many")));
             }
             _ => tokio::time::sleep(LOOK_EVERY).await,
         }
     }
-}
-
-/// This process's CPU time so far, user and system, in microseconds; steps of 10 ms (proc(5), 100 ticks a second).
-fn cpu_us() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in parentheses may hold spaces; utime and stime are the 12th and 13th fields behind it.
-    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
-    fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() * 10_000.0
-}
-
-fn peak_rss_kib() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_whitespace().next()?.parse().ok()
+    consumer.close().await;
+    Ok(())
 }

@@ -1,11 +1,8 @@
 //! RabbitMQ's own shovel over the same load: what an operator would use to move messages without looking at them.
 
-use super::{
-    BenchError, CLOSE_TIMEOUT, Figures, Load, WHATSAPP, body, config, connect, fill, watch,
-};
-use crate::ingest::event;
-use interline_broker::topology::{Exchange, Queue};
-use interline_broker::{OutMessage, Topology};
+use super::meter::{Cost, Meter};
+use super::passage::Passage;
+use super::{BenchError, Figures, Load, figures, watch};
 use tokio::process::Command;
 
 /// How the broker's node is ordered about.
@@ -18,7 +15,16 @@ pub struct Node {
 }
 
 impl Node {
-    async fn control(&self, arguments: &[&str]) -> Result<(), BenchError> {
+    /// The node's process on this machine.
+    ///
+    /// # Errors
+    /// [`BenchError::Shovel`] if it cannot be asked.
+    pub async fn process(&self) -> Result<Option<u32>, BenchError> {
+        let said = self.control(&["eval", "list_to_integer(os:getpid())."]).await?;
+        Ok(said.trim().parse().ok())
+    }
+
+    async fn control(&self, arguments: &[&str]) -> Result<String, BenchError> {
         let output = Command::new(&self.rabbitmqctl)
             .args(["-q", "-n", &self.name])
             .args(arguments)
@@ -26,7 +32,7 @@ impl Node {
             .await
             .map_err(|error| BenchError::Shovel(format!("{}: {error}", self.rabbitmqctl)))?;
         if output.status.success() {
-            return Ok(());
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         Err(BenchError::Shovel(format!(
@@ -46,44 +52,24 @@ pub async fn round(
     prefix: &str,
     load: Load,
     node: &Node,
+    broker_process: Option<u32>,
 ) -> Result<Figures, BenchError> {
-    let folder = tempfile::Builder::new()
-        .prefix("interline-bench-")
-        .tempdir()
-        .map_err(BenchError::Folder)?;
-    let config = config(folder.path(), broker, prefix, Load { conversations: 1, ..load })?;
-    let (from, to) = (format!("{prefix}.from"), format!("{prefix}.to"));
-    let queue = |name: &str| Queue {
-        name: name.to_owned(),
-        kind: load.queues,
-        single_active_consumer: false,
-        messages_max: interline_broker::topology::EVENTS_MESSAGES_MAX,
-        dead_letter: None,
-    };
-    let topology = Topology {
-        exchanges: Vec::<Exchange>::new(),
-        queues: vec![queue(&from), queue(&to)],
-        bindings: Vec::new(),
-    };
-    let link = connect(&config).await?;
-    link.declare(&topology).await?;
-    let messages = (0..load.messages).map(|n| OutMessage {
-        exchange: String::new(),
-        routing_key: from.clone(),
-        ..event(prefix, "whatsapp", WHATSAPP, body(load, n))
-    });
-    fill(&link, messages).await?;
+    let passage = Passage::fill(broker, prefix, load).await?;
     let order = serde_json::json!({
-        "src-protocol": "amqp091", "src-uri": "amqp://", "src-queue": from,
+        "src-protocol": "amqp091", "src-uri": "amqp://", "src-queue": passage.from,
         "src-prefetch-count": load.prefetch,
-        "dest-protocol": "amqp091", "dest-uri": "amqp://", "dest-queue": to,
+        "dest-protocol": "amqp091", "dest-uri": "amqp://", "dest-queue": passage.to,
         "ack-mode": "on-confirm",
     });
+    let meter = Meter::start(broker_process);
     node.control(&["set_parameter", "shovel", prefix, &order.to_string()]).await?;
-    let watched = watch(&link, std::slice::from_ref(&to), load.messages as u64).await;
+    let watched =
+        watch(&passage.link, std::slice::from_ref(&passage.to), load.messages as u64).await;
+    let Cost { broker_us, .. } = meter.read();
     let cleared = node.control(&["clear_parameter", "shovel", prefix]).await;
-    link.undeclare(&topology).await?;
-    link.close(CLOSE_TIMEOUT).await;
+    passage.remove().await?;
     cleared?;
-    Ok(Figures { per_second: watched?, cpu_us: None, peak_rss_kib: None })
+    let mut moved = figures(load, watched?, None);
+    moved.broker_cpu_us = broker_us.map(|us| us / load.count());
+    Ok(moved)
 }

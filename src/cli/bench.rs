@@ -3,7 +3,7 @@
 use super::{ExitCode, Outcome};
 use crate::bench::ingest::Posts;
 use crate::bench::shovel::Node;
-use crate::bench::{Figures, Load, median, shovel};
+use crate::bench::{BenchError, Figures, Load, bare, median, relay as stage, shovel};
 use crate::config::LogFormat;
 use interline_broker::QueueKind;
 use std::io::Write;
@@ -13,14 +13,15 @@ use std::io::Write;
 /// Each bench makes queues of its own, runs the stage as it runs in production (store on disk, publisher confirms),
 /// checks that nothing was lost, and removes its queues again. With --shovel, `bench relay` times RabbitMQ's own
 /// shovel over the same load, in turn with its own rounds: what counts is the ratio of the two, since the machine's
-/// speed cancels out.
+/// speed cancels out. With --bare it times a relay that only takes, publishes and acks with the same AMQP client:
+/// what the stage costs beyond it is the stage's own work.
 #[derive(Debug, clap::Args)]
 #[command(
     subcommand_required = true,
     after_help = "Examples:
   interline bench relay --broker amqp://guest:guest@127.0.0.1:5672/%2f
   interline bench relay --conversations 10000 --people 3 --queues classic
-  interline bench relay --shovel rabbit@$(hostname -s)
+  interline bench relay --bare --shovel rabbit@$(hostname -s)
   interline bench ingest --rate 1000 --messages 30000"
 )]
 pub(super) struct Args {
@@ -104,6 +105,9 @@ struct RelayArgs {
     /// Time RabbitMQ's shovel too; NODE is what `rabbitmqctl -n` calls the broker. Needs its plugin rabbitmq_shovel.
     #[arg(long, value_name = "NODE")]
     shovel: Option<String>,
+    /// Time a bare relay on the same AMQP client too.
+    #[arg(long)]
+    bare: bool,
     /// The program that orders the shovel.
     #[arg(long, value_name = "PROGRAM", default_value = "rabbitmqctl")]
     rabbitmqctl: String,
@@ -184,27 +188,46 @@ fn relay(args: &RelayArgs) -> Outcome {
         .shovel
         .as_ref()
         .map(|name| Node { rabbitmqctl: args.rabbitmqctl.clone(), name: name.clone() });
-    let (ours, theirs) = super::runtime()?.block_on(async {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for round in 0..args.rounds {
-            let prefix = format!("interline-bench-{}-{round}", std::process::id());
-            if let Some(node) = &node {
-                theirs.push(shovel::round(&args.broker, &prefix, load, node).await?);
-            }
-            ours.push(crate::bench::relay::round(&args.broker, &prefix, load).await?);
-        }
-        Ok::<_, crate::bench::BenchError>((ours, theirs))
-    })?;
-    print(load, ours, theirs, args.json)?;
+    let peers = super::runtime()?.block_on(rounds(args, load, node.as_ref()))?;
+    print(load, &peers, args.json)?;
     Ok(ExitCode::Done)
 }
 
-fn print(load: Load, ours: Vec<Figures>, theirs: Vec<Figures>, json: bool) -> std::io::Result<()> {
+/// The figures of each round.
+#[derive(Default)]
+struct Peers {
+    shovel: Vec<Figures>,
+    bare: Vec<Figures>,
+    relay: Vec<Figures>,
+}
+
+async fn rounds(args: &RelayArgs, load: Load, node: Option<&Node>) -> Result<Peers, BenchError> {
+    let mut peers = Peers::default();
+    let process = match node {
+        Some(node) => node.process().await?,
+        None => None,
+    };
+    for round in 0..args.rounds {
+        let prefix = format!("interline-bench-{}-{round}", std::process::id());
+        if let Some(node) = node {
+            peers.shovel.push(shovel::round(&args.broker, &prefix, load, node, process).await?);
+        }
+        if args.bare {
+            peers.bare.push(bare::round(&args.broker, &prefix, load, process).await?);
+        }
+        peers.relay.push(stage::round(&args.broker, &prefix, load, process).await?);
+    }
+    Ok(peers)
+}
+
+fn print(load: Load, peers: &Peers, json: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
+    let middle = |figures: &[Figures]| median(figures.to_vec());
+    let (shovel, bare, relay) = (middle(&peers.shovel), middle(&peers.bare), middle(&peers.relay));
     if json {
         let object = serde_json::json!({
-            "load": load, "relay": ours, "shovel": theirs,
-            "median": {"relay": median(ours.clone()), "shovel": median(theirs.clone())},
+            "load": load, "relay": peers.relay, "shovel": peers.shovel, "bare": peers.bare,
+            "median": {"relay": relay, "shovel": shovel, "bare": bare},
         });
         return writeln!(out, "{object}");
     }
@@ -216,21 +239,26 @@ fn print(load: Load, ours: Vec<Figures>, theirs: Vec<Figures>, json: bool) -> st
         load.people,
         load.queues,
         load.prefetch,
-        ours.len()
+        peers.relay.len()
     )?;
-    let shovel = median(theirs);
-    if let Some(shovel) = shovel {
-        writeln!(out, "  shovel  {:>8.0} messages a second", shovel.per_second)?;
-    }
-    if let Some(relay) = median(ours) {
-        write!(out, "  relay   {:>8.0} messages a second", relay.per_second)?;
-        if let (Some(cpu), Some(rss)) = (relay.cpu_us, relay.peak_rss_kib) {
-            write!(out, ", {cpu:.1} µs of CPU each, peak memory {} MiB", rss / 1024)?;
+    for (name, figures) in [("shovel", shovel), ("bare", bare), ("relay", relay)] {
+        let Some(Figures { per_second, cpu_us, broker_cpu_us, peak_rss_kib }) = figures else {
+            continue;
+        };
+        write!(out, "  {name:7} {per_second:>8.0} messages a second")?;
+        if let Some(us) = cpu_us {
+            write!(out, ", {us:.1} µs of CPU each")?;
+        }
+        if let Some(us) = broker_cpu_us {
+            write!(out, ", the broker's {us:.1} µs")?;
+        }
+        if let Some(kib) = peak_rss_kib {
+            write!(out, ", peak memory {} MiB", kib / 1024)?;
         }
         writeln!(out)?;
-        if let Some(shovel) = shovel {
-            writeln!(out, "  ratio   {:>8.2}", relay.per_second / shovel.per_second)?;
-        }
+    }
+    if let (Some(relay), Some(shovel)) = (relay, shovel) {
+        writeln!(out, "  ratio   {:>8.2}", relay.per_second / shovel.per_second)?;
     }
     Ok(())
 }

@@ -26,8 +26,8 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test"] => test::run(root()),
         ["bench", "ingest"] => ingest::run(root()),
-        ["bench"] => bench::run(root(), "50000"),
-        ["bench", messages] => bench::run(root(), messages),
+        ["bench"] => bench::relay(root(), "50000"),
+        ["bench", messages] => bench::relay(root(), messages),
         ["schema"] => schema::run(root(), false),
         ["schema", "--check"] => schema::run(root(), true),
         ["fidelity"] => fidelity::run(root(), false),

@@ -14,6 +14,7 @@
 //! that no content reaches a log must switch that target off whatever level its operator chose.
 
 mod acks;
+mod bare;
 mod browse;
 mod connect;
 mod consumer;
