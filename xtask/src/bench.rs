@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the relay stage beside RabbitMQ's shovel and a bare relay on a private node, in one run.
+//! `cargo xtask bench`: the relay stage beside RabbitMQ's shovel and a bare relay on a private node, in one run; and
+//! `cargo xtask bench parts`: how long the codecs and the pure decisions take.
 
 use crate::{needs, say};
 use anyhow::{Context, bail};
@@ -87,6 +88,15 @@ fn row(report: &Value) -> Option<String> {
         broker("relay")?,
         of("relay", "peak_rss_kib")? / 1024.0,
     ))
+}
+
+/// True if all of criterion's benches ran.
+pub(crate) fn parts(root: &Path) -> anyhow::Result<bool> {
+    let ran = Command::new(env!("CARGO"))
+        .args(["bench", "--workspace", "--bench", "parts"])
+        .current_dir(root)
+        .status()?;
+    Ok(ran.success())
 }
 
 #[cfg(test)]

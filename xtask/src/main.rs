@@ -16,6 +16,7 @@ const HELP: &str = "\
 cargo xtask test              install what the tests need, then check format, lints, docs, tests and dependencies
 cargo xtask bench [MESSAGES]   time the relay stage beside RabbitMQ's shovel: two queue types, two loads
 cargo xtask bench ingest       time signed webhooks into RabbitMQ: at 1,000 a second, and as fast as they go
+cargo xtask bench parts        time the codecs, fit and the envelope by themselves (criterion)
 cargo xtask schema [--check]  write docs/*.schema.json and docs/asyncapi.yaml from the types, or say what differs
 cargo xtask fidelity [--check]  write docs/fidelity.md, what arrives of what, or say what differs
 ";
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(root()),
         ["bench", "ingest"] => ingest::run(root()),
         ["bench"] => bench::relay(root(), "50000"),
+        ["bench", "parts"] => bench::parts(root()),
         ["bench", messages] => bench::relay(root(), messages),
         ["schema"] => schema::run(root(), false),
         ["schema", "--check"] => schema::run(root(), true),
