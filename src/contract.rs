@@ -253,16 +253,16 @@ fn dead_example(id: DispatchId) -> DeadLetter {
 fn described(summary: &str, message: &OutMessage, payload: Value) -> Value {
     let of = &message.properties;
     let properties = [
-        ("message_id", &of.message_id),
-        ("correlation_id", &of.correlation_id),
-        ("type", &of.kind),
-        ("content_type", &of.content_type),
-        ("expiration", &of.expiration),
+        ("message_id", of.message_id.is_some()),
+        ("correlation_id", of.correlation_id.is_some()),
+        ("type", of.kind.is_some()),
+        ("content_type", of.content_type.is_some()),
+        ("expiration", of.expiration.is_some()),
     ];
     let set: Vec<&str> =
-        properties.into_iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name).collect();
+        properties.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
     let headers: Map<String, Value> =
-        of.headers.iter().map(|(name, value)| (name.clone(), header(name, value))).collect();
+        of.headers.iter().map(|(name, value)| (name.to_string(), header(name, value))).collect();
     let mut out = Map::from_iter([
         ("summary".to_owned(), json!(summary)),
         ("payload".to_owned(), payload),

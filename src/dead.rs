@@ -179,18 +179,17 @@ impl DeadLetter {
         cut(&mut error, ERROR_BYTES_MAX);
         let mut routing_key = format!("{}.{}", self.stage.as_str(), self.routing_key);
         cut(&mut routing_key, SHORT_STRING_BYTES_MAX);
-        let text = |value: &str| HeaderValue::Text(value.to_owned());
         let headers = BTreeMap::from([
-            (HEADER_REASON.to_owned(), text(self.reason.as_str())),
-            (HEADER_STAGE.to_owned(), text(self.stage.as_str())),
-            (HEADER_ATTEMPTS.to_owned(), HeaderValue::Int(i64::from(self.attempts))),
-            (HEADER_ERROR.to_owned(), HeaderValue::Text(error)),
-            (HEADER_FIRST.to_owned(), HeaderValue::Int(self.first_ms)),
-            (HEADER_LAST.to_owned(), HeaderValue::Int(now_ms())),
-            (HEADER_EXCHANGE.to_owned(), HeaderValue::Text(self.exchange)),
-            (HEADER_ROUTING_KEY.to_owned(), text(&self.routing_key)),
-            (HEADER_TYPE.to_owned(), text(self.kind)),
-            (crate::wire::HEADER_REPLAYED.to_owned(), HeaderValue::Int(i64::from(self.replayed))),
+            (HEADER_REASON.into(), self.reason.as_str().into()),
+            (HEADER_STAGE.into(), self.stage.as_str().into()),
+            (HEADER_ATTEMPTS.into(), HeaderValue::Int(i64::from(self.attempts))),
+            (HEADER_ERROR.into(), error.into()),
+            (HEADER_FIRST.into(), HeaderValue::Int(self.first_ms)),
+            (HEADER_LAST.into(), HeaderValue::Int(now_ms())),
+            (HEADER_EXCHANGE.into(), self.exchange.into()),
+            (HEADER_ROUTING_KEY.into(), self.routing_key.into()),
+            (HEADER_TYPE.into(), self.kind.into()),
+            (crate::wire::HEADER_REPLAYED.into(), HeaderValue::Int(i64::from(self.replayed))),
         ]);
         OutMessage {
             exchange: topology::dead_exchange(prefix),
@@ -198,7 +197,7 @@ impl DeadLetter {
             body,
             properties: Properties {
                 message_id: Some(self.message_id),
-                kind: Some(TYPE_DEAD.to_owned()),
+                kind: Some(TYPE_DEAD.into()),
                 headers,
                 ..Properties::default()
             },

@@ -17,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::future::join_all;
 use interline_bridge_api::{Bridge, Item, Split};
-use interline_broker::{HeaderValue, OutMessage, Properties, PublishError, Publisher, topology};
+use interline_broker::{OutMessage, Properties, PublishError, Publisher, topology};
 use interline_graph::{SIGNATURE_HEADER, SignatureError, answer_challenge, verify_signature};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -274,23 +274,19 @@ pub(crate) fn event(prefix: &str, platform: &str, account: &str, body: Bytes) ->
     let id = hex::encode(key);
     let mut span = [0; 8];
     span.copy_from_slice(&key[8..]);
-    let text = |value: &str| HeaderValue::Text(value.to_owned());
     OutMessage {
         exchange: topology::events_exchange(prefix),
         routing_key: topology::account_key(platform, routable(account)),
         properties: Properties {
             message_id: Some(format!("{id}.{:x}", NEXT_EVENT.fetch_add(1, Ordering::Relaxed))),
-            kind: Some(TYPE_EVENT.to_owned()),
-            content_type: Some("application/json".to_owned()),
+            kind: Some(TYPE_EVENT.into()),
+            content_type: Some("application/json".into()),
             headers: BTreeMap::from([
-                ("cloudEvents:specversion".to_owned(), text("1.0")),
-                ("cloudEvents:id".to_owned(), text(&id)),
-                (
-                    "cloudEvents:source".to_owned(),
-                    HeaderValue::Text(format!("/webhooks/{platform}")),
-                ),
-                ("cloudEvents:type".to_owned(), text(TYPE_EVENT)),
-                ("traceparent".to_owned(), HeaderValue::Text(traceparent(&key, &span))),
+                ("cloudEvents:specversion".into(), "1.0".into()),
+                ("cloudEvents:id".into(), id.into()),
+                ("cloudEvents:source".into(), format!("/webhooks/{platform}").into()),
+                ("cloudEvents:type".into(), TYPE_EVENT.into()),
+                ("traceparent".into(), traceparent(&key, &span).into()),
             ]),
             ..Properties::default()
         },

@@ -1,8 +1,8 @@
 //! What Prometheus may count. Labels are closed words and the operator's own accounts, never a person (G8).
 
 use crate::dead::{Reason, Stage};
-use interline_envelope::AccountRef;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use interline_envelope::{AccountRef, Platform};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +19,16 @@ const PREFIX: &str = "interline";
 const SECONDS: [f64; 15] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0];
 
+/// A bridge as a label: what is counted for every event copies no text.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Bridge(Platform);
+
+impl EncodeLabelValue for Bridge {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        self.0.as_str().encode(encoder)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Webhook {
     bridge: String,
@@ -27,14 +37,14 @@ struct Webhook {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Event {
-    bridge: String,
+    bridge: Bridge,
     disposition: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfAccount {
-    bridge: String,
-    account: String,
+    bridge: Bridge,
+    account: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -192,7 +202,7 @@ fn by_bridge() -> Histograms {
 }
 
 fn of(account: &AccountRef) -> OfAccount {
-    OfAccount { bridge: account.platform.as_str().to_owned(), account: account.account.to_string() }
+    OfAccount { bridge: Bridge(account.platform.clone()), account: account.account.clone() }
 }
 
 impl Metrics {
@@ -242,8 +252,8 @@ impl Metrics {
         self.0.webhooks.get_or_create(&label).inc();
     }
 
-    pub(crate) fn event(&self, bridge: &str, disposition: Disposition) {
-        let label = Event { bridge: bridge.to_owned(), disposition: disposition.as_str() };
+    pub(crate) fn event(&self, bridge: &Platform, disposition: Disposition) {
+        let label = Event { bridge: Bridge(bridge.clone()), disposition: disposition.as_str() };
         self.0.events.get_or_create(&label).inc();
     }
 
@@ -253,7 +263,7 @@ impl Metrics {
 
     /// `class`: `sent`, a class of failure, or `no-answer`.
     pub(crate) fn send(&self, account: &AccountRef, class: &'static str, took: Duration) {
-        let OfAccount { bridge, account } = of(account);
+        let (bridge, account) = (account.platform.as_str().to_owned(), account.account.to_string());
         self.0
             .send_seconds
             .get_or_create(&OfBridge { bridge: bridge.clone() })

@@ -247,9 +247,9 @@ async fn fill(link: &Link, messages: impl Iterator<Item = OutMessage>) -> Result
     Ok(())
 }
 
-/// Watches `queues` until they hold `wanted` messages, and answers with the rate from the first look that saw one.
+/// Watches `queues` until they hold `wanted` messages, and answers with the rate from the last look that saw none.
 async fn watch(link: &Link, queues: &[String], wanted: u64) -> Result<f64, BenchError> {
-    let mut first: Option<(Instant, u64)> = None;
+    let mut since = Instant::now();
     let (mut last, mut moved) = (0, Instant::now());
     loop {
         let mut out = 0;
@@ -257,16 +257,13 @@ async fn watch(link: &Link, queues: &[String], wanted: u64) -> Result<f64, Bench
             out += u64::from(link.depth(queue).await?.messages);
         }
         let now = Instant::now();
-        if out > 0 {
-            first.get_or_insert((now, out));
+        if out == 0 {
+            since = now;
         }
-        if let Some((since, at_first)) = first
-            && out >= wanted
-        {
+        if out >= wanted {
             let seconds = (now - since).as_secs_f64();
-            // Counts are small enough to be exact in a float.
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-            return Ok((wanted - at_first) as f64 / seconds.max(f64::EPSILON));
+            return Ok(wanted as f64 / seconds.max(f64::EPSILON));
         }
         if out != last {
             (last, moved) = (out, now);

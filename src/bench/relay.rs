@@ -83,7 +83,7 @@ async fn check(link: &Link, queue: &str, root: &RootKey, load: Load) -> Result<(
     while ids.len() < load.messages {
         for delivery in consumer.next_batch(256).await? {
             let dispatch = wire
-                .open(delivery.properties.message_id.as_deref(), &delivery.body)
+                .open(delivery.message_id(), &delivery.body)
                 .map_err(|error| BenchError::Wrong(error.to_string()))?;
             if !ids.insert(dispatch.id) {
                 return Err(BenchError::Wrong(format!("dispatch {} came twice", dispatch.id)));

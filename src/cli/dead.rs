@@ -176,17 +176,14 @@ async fn replay(link: &Link, queue: &str, ids: &[String]) -> anyhow::Result<()> 
 
 /// A letter of ours says where it died; one that the broker put here itself has its queue's name for a routing key.
 fn back_to_where_it_died(letter: &Delivery) -> OutMessage {
-    let headers = &letter.properties.headers;
-    let get = |name| headers.get(name).and_then(HeaderValue::as_text).map(str::to_owned);
-    let replayed = headers.get(HEADER_REPLAYED).and_then(HeaderValue::as_int).unwrap_or(0);
+    let get = |name| letter.text_header(name).map(str::to_owned);
+    let replayed = letter.int_header(HEADER_REPLAYED).unwrap_or(0);
     let mut properties = Properties {
-        message_id: letter.properties.message_id.clone(),
-        kind: get(dead::HEADER_TYPE).or_else(|| letter.properties.kind.clone()),
+        message_id: letter.message_id().map(str::to_owned),
+        kind: get(dead::HEADER_TYPE).or_else(|| letter.kind().map(str::to_owned)).map(Into::into),
         ..Properties::default()
     };
-    properties
-        .headers
-        .insert(HEADER_REPLAYED.to_owned(), HeaderValue::Int(replayed.saturating_add(1)));
+    properties.headers.insert(HEADER_REPLAYED.into(), HeaderValue::Int(replayed.saturating_add(1)));
     let (exchange, routing_key) = get(dead::HEADER_EXCHANGE)
         .zip(get(dead::HEADER_ROUTING_KEY))
         .unwrap_or_else(|| (String::new(), letter.routing_key.clone()));
@@ -203,15 +200,15 @@ fn find<'a>(letters: &'a [Delivery], id: &str) -> anyhow::Result<&'a Delivery> {
 }
 
 fn id_of(letter: &Delivery) -> &str {
-    letter.properties.message_id.as_deref().unwrap_or_default()
+    letter.message_id().unwrap_or_default()
 }
 
 fn text<'a>(letter: &'a Delivery, header: &str) -> &'a str {
-    letter.properties.headers.get(header).and_then(HeaderValue::as_text).unwrap_or("-")
+    letter.text_header(header).unwrap_or("-")
 }
 
 fn story(letter: &Delivery) -> serde_json::Value {
-    let number = |header| letter.properties.headers.get(header).and_then(HeaderValue::as_int);
+    let number = |header| letter.int_header(header);
     serde_json::json!({
         "id": id_of(letter),
         "reason": text(letter, dead::HEADER_REASON),

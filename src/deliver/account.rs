@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::wire::{HEADER_FAILURES, HEADER_REPLAYED, Wire};
 use interline_bridge_api::{Failure, Outcome, Request};
 use interline_broker::{
-    Acker, Consumer, Delivery, HeaderValue, Link, LinkError, LostReason, Publisher, topology,
+    Acker, Consumer, Delivery, Link, LinkError, LostReason, Publisher, topology,
 };
 use interline_envelope::{AccountRef, Address, Dispatch, DispatchId, IdKey, LaneId, Redacted};
 use interline_relay::LanePolicy;
@@ -235,12 +235,10 @@ impl Delivering {
         acker: &Acker,
         session: u64,
     ) -> Result<(), DeliverError> {
-        let message_id = delivery.properties.message_id.as_deref();
-        let replayed =
-            delivery.properties.headers.get(HEADER_REPLAYED).and_then(HeaderValue::as_int);
+        let message_id = delivery.message_id();
+        let replayed = delivery.int_header(HEADER_REPLAYED);
         let replayed = replayed.map_or(0, |times| u32::try_from(times).unwrap_or(0));
-        let failures =
-            delivery.properties.headers.get(HEADER_FAILURES).and_then(HeaderValue::as_int);
+        let failures = delivery.int_header(HEADER_FAILURES);
         let failures = failures.map_or(0, |times| u32::try_from(times).unwrap_or(0));
         let ticket = Ticket { acker: acker.clone(), tag: delivery.tag, session };
         match self.context.wire.open(message_id, &delivery.body) {

@@ -102,7 +102,7 @@ impl Answers {
         store: &dyn Store,
         delivery: &Delivery,
     ) -> Result<(), StoreError> {
-        let correlation_id = delivery.properties.correlation_id.as_deref().unwrap_or_default();
+        let correlation_id = delivery.correlation_id().unwrap_or_default();
         let Some(marker) = Marker::parse(correlation_id) else {
             warn!(
                 disposition = "absorbed",
@@ -147,8 +147,8 @@ pub(crate) fn request_message(queue: String, marker: &str, body: Vec<u8>) -> Out
         properties: Properties {
             message_id: Some(marker.to_owned()),
             correlation_id: Some(marker.to_owned()),
-            kind: Some(TYPE_REQUEST.to_owned()),
-            content_type: Some("application/json".to_owned()),
+            kind: Some(TYPE_REQUEST.into()),
+            content_type: Some("application/json".into()),
             ..Properties::default()
         },
     }

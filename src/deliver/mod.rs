@@ -39,4 +39,5 @@ pub(crate) use plan::render;
 pub use under_way::UnderWay;
 pub use wakes::Wakes;
 pub(crate) use wakes::expire;
+pub(crate) use windows::Announcement;
 pub use windows::Windows;

@@ -20,6 +20,8 @@ struct Inner {
     known: HashMap<Address, Window>,
     /// By person; a lane that waits holds its [`Listener`]. Bounded by the lanes.
     waiting: HashMap<Address, Arc<Notify>>,
+    /// Openings that are being written down, by person. Bounded by the events that are open.
+    announced: HashMap<Address, i64>,
     /// What people said to an account since it was asked last.
     said: HashMap<AccountRef, u32>,
 }
@@ -36,6 +38,13 @@ pub(super) struct Listener {
     windows: Windows,
     address: Address,
     opened: Arc<Notify>,
+}
+
+/// A person opened a window, which is to be written down. Dropped, it is news again.
+pub(crate) struct Announcement {
+    windows: Windows,
+    address: Address,
+    at: i64,
 }
 
 impl Windows {
@@ -65,22 +74,23 @@ impl Windows {
         self.lock().said.get_mut(account).map_or(0, std::mem::take)
     }
 
-    /// True if it has to be written down that this person opened the window at `at`.
-    pub(crate) fn is_news(&self, address: &Address, at: i64) -> bool {
-        self.lock().known.get(address).is_none_or(|window| window.is_news(at))
-    }
-
-    /// Writes down that a person opened the window, and wakes whoever waits for it.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be written; nobody is woken.
-    pub(crate) async fn opened(&self, address: &Address, at: i64) -> Result<(), StoreError> {
-        let row = self.store.window_opened(address, at).await?;
-        self.remember(address, Window { opened: row.opened, refused: row.refused });
-        if let Some(waiting) = self.lock().waiting.get(address) {
-            waiting.notify_one();
+    /// What has to be written down where this person opened the window at `at`; nothing if it is known to be open, or an
+    /// event that is not yet acknowledged says so.
+    pub(crate) fn announce(&self, address: &Address, at: i64) -> Option<Announcement> {
+        let mut inner = self.lock();
+        let Inner { known, announced, .. } = &mut *inner;
+        if known.get(address).is_some_and(|window| !window.is_news(at)) {
+            return None;
         }
-        Ok(())
+        match announced.get_mut(address) {
+            Some(before) if !Window { opened: *before, refused: 0 }.is_news(at) => return None,
+            Some(before) => *before = at,
+            None => {
+                announced.insert(address.clone(), at);
+            }
+        }
+        drop(inner);
+        Some(Announcement { windows: self.clone(), address: address.clone(), at })
     }
 
     /// Writes down that the platform refused at `at` what was for this person.
@@ -141,6 +151,31 @@ fn entry<'a>(inner: &'a mut Inner, address: &Address, window: Window) -> &'a mut
     inner.known.entry(address.clone()).or_insert(window)
 }
 
+impl Announcement {
+    /// Writes it down, and wakes whoever waits for it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written; nobody is woken.
+    pub(crate) async fn record(&self) -> Result<(), StoreError> {
+        let Self { windows, address, at } = self;
+        let row = windows.store.window_opened(address, *at).await?;
+        windows.remember(address, Window { opened: row.opened, refused: row.refused });
+        if let Some(waiting) = windows.lock().waiting.get(address) {
+            waiting.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        let mut inner = self.windows.lock();
+        if inner.announced.get(&self.address) == Some(&self.at) {
+            inner.announced.remove(&self.address);
+        }
+    }
+}
+
 impl Listener {
     /// Resolves when the person has written. Cancel-safe.
     pub(super) async fn opened(&self) {
@@ -182,7 +217,7 @@ mod tests {
     async fn a_window_is_known_to_be_closed_a_day_after_its_person_wrote_also_after_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let before = windows(&folder);
-        before.opened(&person(1), NOW).await.unwrap();
+        before.announce(&person(1), NOW).unwrap().record().await.unwrap();
         let passage =
             async |windows: &Windows, now| windows.passage(&person(1), 24, now).await.unwrap();
         assert_eq!(passage(&before, NOW + DAY_MS).await, Passage::Open);
@@ -201,11 +236,29 @@ mod tests {
         let windows = windows(&folder);
         windows.refused(&person(1), NOW).await.unwrap();
         let listener = windows.listen(&person(1));
-        windows.opened(&person(1), NOW + 1).await.unwrap();
+        windows.announce(&person(1), NOW + 1).unwrap().record().await.unwrap();
         tokio::time::timeout(Duration::from_secs(30), listener.opened()).await.unwrap();
         assert_eq!(windows.passage(&person(1), 24, NOW + 2).await.unwrap(), Passage::Open);
         drop(listener);
         assert!(windows.lock().waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_opening_that_is_being_written_down_is_no_news_until_it_failed_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let windows = windows(&folder);
+        let first = windows.announce(&person(1), NOW).unwrap();
+        assert!(windows.announce(&person(1), NOW + 1).is_none());
+        assert!(windows.announce(&person(2), NOW).is_some());
+        let much_later = windows.announce(&person(1), NOW + DAY_MS).unwrap();
+        drop(first);
+        assert!(windows.announce(&person(1), NOW + DAY_MS).is_none(), "the later one is under way");
+        drop(much_later);
+        let again = windows.announce(&person(1), NOW).unwrap();
+        again.record().await.unwrap();
+        drop(again);
+        assert!(windows.announce(&person(1), NOW + 1).is_none());
+        assert!(windows.lock().announced.is_empty());
     }
 
     #[tokio::test]

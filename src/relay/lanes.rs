@@ -11,11 +11,11 @@ use crate::live::LiveHandle;
 use crate::metrics::Metrics;
 use crate::wire::{TYPE_DISPATCH, Wire, traceparent};
 use interline_broker::{
-    Confirm, HeaderValue, OutMessage, Properties, PublishError, Publisher, topology,
+    Confirm, Headers, OutMessage, Properties, PublishError, Publisher, topology,
 };
 use interline_envelope::{AccountRef, Dispatch, DispatchId, LaneId};
 use interline_store::{HeldBody, HeldStage, Store};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -67,8 +67,22 @@ pub(super) struct Published {
     lane: LaneId,
     id: DispatchId,
     account: AccountRef,
-    message: Result<OutMessage, String>,
+    message: Result<Arc<OutMessage>, String>,
+    /// False where it has to wait behind others of its lane.
+    may_go: bool,
     confirm: Option<Confirm>,
+}
+
+impl Published {
+    /// What is to be published now, if anything.
+    pub(super) fn message(&self) -> Option<&Arc<OutMessage>> {
+        self.message.as_ref().ok().filter(|_| self.may_go)
+    }
+
+    /// Notes that [`Published::message`] was handed to the broker.
+    pub(super) fn sent(&mut self, confirm: Confirm) {
+        self.confirm = Some(confirm);
+    }
 }
 
 impl Lanes {
@@ -106,8 +120,9 @@ impl Lanes {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands a dispatch to the broker, or lets it wait behind what its lane already waits for.
-    pub(super) async fn publish(&self, mut dispatch: Dispatch) -> Result<Published, RelayError> {
+    /// Gives a dispatch its place in its lane. The caller then publishes it, in the order of these calls, or lets it
+    /// wait behind what its lane already waits for.
+    pub(super) fn line_up(&self, mut dispatch: Dispatch) -> Published {
         let (seq, may_go) = {
             let mut state = self.lock();
             state.next += 1;
@@ -123,13 +138,19 @@ impl Lanes {
             }
             (seq, may_go)
         };
-        let message = self.message(&dispatch);
-        let confirm = match &message {
-            Ok(message) if may_go => Some(self.publisher.send(message.clone()).await?),
-            Ok(_) | Err(_) => None,
-        };
+        let message = self.message(&dispatch).map(Arc::new);
         let (lane, id, account) = (dispatch.lane, dispatch.id, dispatch.to.account);
-        Ok(Published { seq, lane, id, account, message, confirm })
+        Published { seq, lane, id, account, message, may_go, confirm: None }
+    }
+
+    /// Publishes a dispatch and waits until the broker confirmed it, or it is held or dead-lettered.
+    pub(super) async fn publish(&self, dispatch: Dispatch) -> Result<(), RelayError> {
+        let mut one = self.line_up(dispatch);
+        if let Some(message) = one.message() {
+            let confirm = self.publisher.send(message.clone()).await?;
+            one.sent(confirm);
+        }
+        self.confirmed(one).await
     }
 
     fn message(&self, dispatch: &Dispatch) -> Result<OutMessage, String> {
@@ -141,12 +162,12 @@ impl Lanes {
 
     /// Waits until the broker confirmed a dispatch, or it is held or dead-lettered.
     pub(super) async fn confirmed(&self, one: Published) -> Result<(), RelayError> {
-        let Published { seq, lane, id, account, message, confirm } = one;
+        let Published { seq, lane, id, account, message, confirm, .. } = one;
         let message = match message {
             Ok(message) => message,
             Err(error) => {
                 self.forget(lane, seq);
-                return self.bury_oversized(id, &account, error).await;
+                return Box::pin(self.bury_oversized(id, &account, error)).await;
             }
         };
         if let Some(confirm) = confirm {
@@ -166,10 +187,14 @@ impl Lanes {
                 Err(error) => return Err(error.into()),
             }
         }
-        tokio::select! {
-            result = self.wait_in_lane(seq, lane, id, &account, message) => result,
-            () = self.stop.cancelled() => Err(RelayError::Stopping),
-        }
+        // Rare, and large: it is not to make the future of every dispatch large.
+        Box::pin(async {
+            tokio::select! {
+                result = self.wait_in_lane(seq, lane, id, &account, message) => result,
+                () = self.stop.cancelled() => Err(RelayError::Stopping),
+            }
+        })
+        .await
     }
 
     async fn wait_in_lane(
@@ -178,7 +203,7 @@ impl Lanes {
         lane: LaneId,
         id: DispatchId,
         account: &AccountRef,
-        message: OutMessage,
+        message: Arc<OutMessage>,
     ) -> Result<(), RelayError> {
         let since = Instant::now();
         let mut attempt = 0;
@@ -364,21 +389,20 @@ pub(crate) fn dispatch_message(
     trace: Option<String>,
 ) -> OutMessage {
     let id = id.to_string();
-    let text = |value: &str| HeaderValue::Text(value.to_owned());
-    let mut headers = BTreeMap::from([
-        ("cloudEvents:specversion".to_owned(), text("1.0")),
-        ("cloudEvents:id".to_owned(), text(&id)),
-        ("cloudEvents:source".to_owned(), text("/interline/relay")),
-        ("cloudEvents:type".to_owned(), text(TYPE_DISPATCH)),
+    let mut headers = Headers::from([
+        ("cloudEvents:specversion".into(), "1.0".into()),
+        ("cloudEvents:id".into(), id.clone().into()),
+        ("cloudEvents:source".into(), "/interline/relay".into()),
+        ("cloudEvents:type".into(), TYPE_DISPATCH.into()),
     ]);
-    headers.extend(trace.map(|trace| ("traceparent".to_owned(), HeaderValue::Text(trace))));
+    headers.extend(trace.map(|trace| ("traceparent".into(), trace.into())));
     OutMessage {
         exchange: topology::dispatch_exchange(prefix),
         routing_key: routing_key(to),
         body: sealed.into(),
         properties: Properties {
             message_id: Some(id),
-            kind: Some(TYPE_DISPATCH.to_owned()),
+            kind: Some(TYPE_DISPATCH.into()),
             headers,
             ..Properties::default()
         },

@@ -87,8 +87,8 @@ impl Relay {
             info!(dispatch_id = %id, error = %later.failure, "a message failed after it was taken; it goes back to its lane");
             let mut message = dispatch_message(prefix, &account, id, body, None);
             let headers = &mut message.properties.headers;
-            headers.insert(HEADER_REPLAYED.to_owned(), HeaderValue::Int(1));
-            headers.insert(HEADER_FAILURES.to_owned(), HeaderValue::Int(i64::from(failures)));
+            headers.insert(HEADER_REPLAYED.into(), HeaderValue::Int(1));
+            headers.insert(HEADER_FAILURES.into(), HeaderValue::Int(i64::from(failures)));
             publisher.publish(message).await?;
             return Ok(());
         }

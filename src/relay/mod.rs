@@ -4,6 +4,7 @@
 //! acknowledges an event when everything that follows is confirmed or recorded (G1). It keeps no store rows for what
 //! flows; ids are deterministic, so a repeated event makes the same dispatches, and deliver sends each once (G2).
 
+mod following;
 mod lanes;
 mod later;
 mod news;
@@ -11,21 +12,18 @@ mod poison;
 mod translate;
 
 use crate::dead::{DeadLetter, Reason, Stage};
+use crate::deliver::Announcement;
 use crate::live::{Live, LiveHandle};
 use crate::metrics::{Disposition, Metrics};
 use crate::wire::{TYPE_ANSWER, TYPE_EVENT, Wire};
+use following::{Aftermath, Event, Following, Pending, Settled, Settling};
 use futures_util::StreamExt;
-use futures_util::future::try_join_all;
-use futures_util::stream::FuturesUnordered;
 use interline_bridge_api::Bridge;
-use interline_broker::{
-    Acker, Consumer, Delivery, DeliveryTag, LostReason, PublishError, Publisher, topology,
-};
-use interline_envelope::{Address, Dispatch, IdKey};
+use interline_broker::{Acker, Consumer, Delivery, LostReason, PublishError, Publisher, topology};
+use interline_envelope::{Dispatch, IdKey};
 use interline_store::{Store, StoreError};
 pub use lanes::Lanes;
 pub(crate) use lanes::dispatch_message;
-use news::News;
 use poison::{Poison, Verdict};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -79,11 +77,40 @@ pub enum RelayError {
     StoreClosed,
 }
 
-/// One event whose consequences are on their way.
-struct Settled {
-    tag: DeliveryTag,
-    poison_key: Option<[u8; 16]>,
-    result: Result<(), RelayError>,
+/// What one run of the stage works with.
+struct Session {
+    acker: Acker,
+    publisher: Publisher,
+    lanes: Arc<Lanes>,
+    poison: Poison,
+    pending: Pending,
+    settling: Settling,
+}
+
+impl Session {
+    async fn acknowledge(&mut self, settled: Settled) -> Result<(), RelayError> {
+        match settled.result {
+            Ok(()) => self.acker.ack(settled.tag),
+            Err(RelayError::Stopping) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        if let Some(key) = settled.poison_key {
+            self.poison.closed(key).await;
+        }
+        Ok(())
+    }
+
+    async fn publish(&mut self, following: &mut Following) -> Result<(), RelayError> {
+        following.publish(&self.publisher, &self.settling, &mut self.pending).await
+    }
+
+    /// Waits until nothing is on its way any more.
+    async fn settle_all(&mut self) -> Result<(), RelayError> {
+        while let Some(settled) = self.pending.next().await {
+            self.acknowledge(settled).await?;
+        }
+        Ok(())
+    }
 }
 
 impl Relay {
@@ -102,97 +129,87 @@ impl Relay {
         stop: CancellationToken,
     ) -> Result<(), RelayError> {
         let platform = bridge.manifest().id.clone();
-        let mut poison =
-            Poison::new(self.store.clone(), self.live.get().config.relay.poison_runs_max);
-        let mut pending = FuturesUnordered::new();
+        let poison = Poison::new(self.store.clone(), self.live.get().config.relay.poison_runs_max);
+        let settling = Settling::new(self, &lanes, &stop);
+        let pending = Pending::new();
+        let mut session = Session { acker, publisher, lanes, poison, pending, settling };
         info!(bridge = %platform, "relay started");
         let result = loop {
             tokio::select! {
                 biased;
-                Some(settled) = pending.next() => {
-                    if let Err(error) = self.acknowledge(&acker, &mut poison, settled).await {
+                Some(settled) = session.pending.next() => {
+                    if let Err(error) = session.acknowledge(settled).await {
                         break Err(error);
                     }
                 }
                 () = stop.cancelled() => break Ok(()),
-                batch = consumer.next_batch(BATCH_MAX) => {
-                    let mut batch = match batch {
-                        Ok(batch) => VecDeque::from(batch),
-                        Err(lost) => break Err(lost.into()),
-                    };
-                    while !batch.is_empty() {
-                        let verdicts = poison.judge(batch.make_contiguous()).await;
-                        let judged: Vec<_> = batch.drain(..verdicts.len().min(batch.len())).collect();
-                        for (delivery, verdict) in judged.into_iter().zip(verdicts) {
-                            let suspect = verdict != Verdict::Fine;
-                            if suspect {
-                                // Nothing else is open while a suspect is tried once more.
-                                while let Some(settled) = pending.next().await {
-                                    self.acknowledge(&acker, &mut poison, settled).await?;
-                                }
-                            }
-                            let following = self.follow(&bridge, delivery, verdict, &publisher, &lanes, &stop).await?;
-                            pending.push(following);
-                            if suspect {
-                                while let Some(settled) = pending.next().await {
-                                    self.acknowledge(&acker, &mut poison, settled).await?;
-                                }
-                            }
-                        }
-                    }
-                }
+                batch = consumer.next_batch(BATCH_MAX) => match batch {
+                    Ok(batch) => self.take(&bridge, batch.into(), &mut session).await?,
+                    Err(lost) => break Err(lost.into()),
+                },
             }
         };
         if result.is_ok() {
-            while let Some(settled) = pending.next().await {
-                self.acknowledge(&acker, &mut poison, settled).await?;
-            }
-            poison.flush().await;
-            acker.flush().await?;
+            session.settle_all().await?;
+            session.poison.flush().await;
+            session.acker.flush().await?;
         }
         debug!(bridge = %platform, "relay stopped");
         result
     }
 
-    async fn acknowledge(
+    /// Publishes what follows from a batch of events.
+    async fn take(
         &self,
-        acker: &Acker,
-        poison: &mut Poison,
-        settled: Settled,
+        bridge: &Arc<dyn Bridge>,
+        mut batch: VecDeque<Delivery>,
+        session: &mut Session,
     ) -> Result<(), RelayError> {
-        match settled.result {
-            Ok(()) => acker.ack(settled.tag),
-            Err(RelayError::Stopping) => return Ok(()),
-            Err(error) => return Err(error),
-        }
-        if let Some(key) = settled.poison_key {
-            poison.closed(key).await;
+        while !batch.is_empty() {
+            let verdicts = session.poison.judge(batch.make_contiguous()).await;
+            let judged: Vec<_> = batch.drain(..verdicts.len().min(batch.len())).collect();
+            let mut following = Following::default();
+            for (delivery, verdict) in judged.into_iter().zip(verdicts) {
+                let suspect = verdict != Verdict::Fine;
+                // Nothing that is ready is to wait for the store, as an answer does.
+                if suspect || following.is_full() || delivery.kind() == Some(TYPE_ANSWER) {
+                    session.publish(&mut following).await?;
+                }
+                if suspect {
+                    // Nothing else is open while a suspect is tried once more.
+                    session.settle_all().await?;
+                }
+                self.follow(bridge, delivery, verdict, session, &mut following).await?;
+                if suspect {
+                    session.publish(&mut following).await?;
+                    session.settle_all().await?;
+                }
+            }
+            session.publish(&mut following).await?;
         }
         Ok(())
     }
 
-    /// Publishes what follows from one event, in order; the future that comes back waits for the confirms.
+    /// Adds what follows from one event to what is about to be published.
     async fn follow(
         &self,
         bridge: &Arc<dyn Bridge>,
         delivery: Delivery,
         verdict: Verdict,
-        publisher: &Publisher,
-        lanes: &Arc<Lanes>,
-        stop: &CancellationToken,
-    ) -> Result<impl Future<Output = Settled> + use<>, RelayError> {
-        let live = self.live.get();
-        let tag = delivery.tag;
-        let poison_key = delivery.redelivered.then(|| poison::key_of(&delivery.body));
-        let mut confirms = Vec::new();
-        let mut published = Vec::new();
-        let mut news = News::default();
-        let mut opened = Vec::new();
-        let mut arrived = Vec::new();
-        let kind = delivery.properties.kind.as_deref();
-        if kind == Some(TYPE_ANSWER) {
+        session: &mut Session,
+        following: &mut Following,
+    ) -> Result<(), RelayError> {
+        let mut event = Event {
+            tag: delivery.tag,
+            poison_key: delivery.redelivered.then(|| poison::key_of(&delivery.body)),
+            dispatches: Vec::new(),
+            letter: None,
+            aftermath: None,
+        };
+        if delivery.kind() == Some(TYPE_ANSWER) {
             self.hand_over(bridge.as_ref(), &delivery).await?;
         } else {
+            let live = self.live.get();
             let consequences = match verdict {
                 Verdict::Poison(runs) => poisoned(runs),
                 Verdict::Fine | Verdict::Alone => {
@@ -202,53 +219,38 @@ impl Relay {
             let Consequences {
                 dispatches,
                 dead,
-                news: of_sends,
+                news,
                 bindings,
                 arrivals,
                 openings,
                 failed,
-                arrived: told,
+                arrived,
             } = consequences;
-            arrived = told;
+            if !failed.is_empty() {
+                // What came before goes first.
+                session.publish(following).await?;
+            }
             for later in failed {
                 // One after another, so that what goes back to its lane goes back in order.
-                self.act_on(later, &live, &delivery, publisher).await?;
+                self.act_on(later, &live, &delivery, &session.publisher).await?;
             }
-            opened = self.openings(openings);
-            news = of_sends;
+            let openings = self.openings(openings);
+            event.aftermath = Aftermath { openings, arrived, news }.boxed();
             self.remember(bindings).await;
-            self.metrics.event(bridge.manifest().id.as_str(), disposition(&dispatches, &dead));
+            self.metrics.event(&bridge.manifest().id, disposition(&dispatches, &dead));
             arrivals.into_iter().for_each(|arrival| self.arrivals.note(arrival));
-            for dispatch in dispatches {
-                published.push(lanes.publish(dispatch).await?);
-            }
+            event.dispatches =
+                dispatches.into_iter().map(|dispatch| session.lanes.line_up(dispatch)).collect();
             if let Some(letter) = dead_letter(&live, &delivery, dead) {
                 warn!(bridge = %bridge.manifest().id, disposition = "dead-letter", error = letter.error,
                     reason = letter.reason.as_str(), "an event is dead-lettered");
                 self.metrics.dead_letter(Stage::Relay, letter.reason);
                 let prefix = &live.config.broker.prefix;
-                confirms.push(publisher.send(letter.into_message(prefix)).await?);
+                event.letter = Some(Arc::new(letter.into_message(prefix)));
             }
         }
-        let (relay, lanes, stop) = (self.clone(), lanes.clone(), stop.clone());
-        Ok(async move {
-            let result = async {
-                // All at once: a refusal in one lane must be known to it while another lane waits.
-                try_join_all(published.into_iter().map(|one| lanes.confirmed(one))).await?;
-                for confirm in confirms {
-                    confirm.await?;
-                }
-                for (person, at) in opened {
-                    until_recorded(|| relay.windows.opened(&person, at)).await?;
-                }
-                for marker in arrived {
-                    let told = || relay.store.arrived_later(marker.dispatch, marker.request);
-                    until_recorded(told).await?;
-                }
-                news.settle(&relay, &lanes, &stop).await
-            };
-            Settled { tag, poison_key, result: result.await }
-        })
+        following.add(event);
+        Ok(())
     }
 
     async fn hand_over(&self, bridge: &dyn Bridge, delivery: &Delivery) -> Result<(), RelayError> {
@@ -257,16 +259,14 @@ impl Relay {
     }
 
     /// Counts what people said, and picks the openings of windows that have to be written down.
-    fn openings(&self, openings: Vec<Opening>) -> Vec<(Address, i64)> {
+    fn openings(&self, openings: Vec<Opening>) -> Vec<Announcement> {
         let now = crate::clock::now_ms();
         let mut news = Vec::new();
         for Opening { person, at } in openings {
             self.windows.said(&person.account);
             // Whole seconds may stand for any moment in them; a clock that is ahead of ours proves nothing.
             let at = at.saturating_add(999).min(now);
-            if self.windows.is_news(&person, at) {
-                news.push((person, at));
-            }
+            news.extend(self.windows.announce(&person, at));
         }
         news
     }
@@ -308,10 +308,7 @@ fn dead_letter(
         error = format!("{error} (and {more} more items of this body)");
     }
     let replayed = delivery
-        .properties
-        .headers
-        .get(crate::wire::HEADER_REPLAYED)
-        .and_then(interline_broker::HeaderValue::as_int)
+        .int_header(crate::wire::HEADER_REPLAYED)
         .map_or(0, |times| u32::try_from(times).unwrap_or(u32::MAX));
     Some(DeadLetter {
         reason,
@@ -321,9 +318,8 @@ fn dead_letter(
         first_ms: crate::clock::now_ms(),
         body: delivery.body.clone(),
         message_id: delivery
-            .properties
-            .message_id
-            .clone()
+            .message_id()
+            .map(str::to_owned)
             .unwrap_or_else(|| hex::encode(poison::key_of(&delivery.body))),
         kind: TYPE_EVENT,
         exchange: topology::events_exchange(&live.config.broker.prefix),

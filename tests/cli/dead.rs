@@ -153,7 +153,7 @@ async fn a_letter_that_the_broker_itself_put_there_goes_back_to_its_queue() {
             body: body.to_string().into(),
             properties: Properties {
                 message_id: Some(id.to_owned()),
-                kind: Some("interline.event".to_owned()),
+                kind: Some("interline.event".into()),
                 ..Properties::default()
             },
         };

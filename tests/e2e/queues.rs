@@ -3,8 +3,8 @@
 use crate::harness::LIMIT;
 use bytes::Bytes;
 use interline_broker::{
-    Acker, BrokerUrls, ConnectConfig, Consumer, Delivery, HeaderValue, Link, OutMessage,
-    Properties, PublishError, Publisher, connect, topology,
+    Acker, BrokerUrls, ConnectConfig, Consumer, Delivery, Link, OutMessage, Properties,
+    PublishError, Publisher, connect, topology,
 };
 use serde_json::Value;
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl Queues {
     /// Answers a request, as a platform's own backend does.
     pub(crate) async fn answer(&self, platform: &str, account: &str, marker: &str, answer: &Value) {
         let properties = Properties {
-            kind: Some("interline.answer".to_owned()),
+            kind: Some("interline.answer".into()),
             correlation_id: Some(marker.to_owned()),
             ..Properties::default()
         };
@@ -154,10 +154,7 @@ impl Queues {
 }
 
 fn dead(letter: &Delivery) -> Dead {
-    let header = |name: &str| {
-        let value = letter.properties.headers.get(name).and_then(HeaderValue::as_text);
-        value.unwrap_or_default().to_owned()
-    };
+    let header = |name: &str| letter.text_header(name).unwrap_or_default().to_owned();
     Dead {
         reason: header("interline-reason"),
         stage: header("interline-stage"),
@@ -169,12 +166,13 @@ fn dead(letter: &Delivery) -> Dead {
 
 /// Every header and id of a message, in clear: `Debug` shows none of them.
 fn shown(letter: &Delivery) -> String {
-    let texts = letter.properties.headers.iter().map(|(name, value)| {
+    let properties = letter.properties();
+    let texts = properties.headers.iter().map(|(name, value)| {
         let text = value.as_text().map(str::to_owned);
         let text = text.or_else(|| value.as_int().map(|number| number.to_string()));
         format!("{name}={}\n", text.expect("a header is text or a number"))
     });
-    let ids = [&letter.properties.message_id, &letter.properties.correlation_id];
+    let ids = [&properties.message_id, &properties.correlation_id];
     texts.chain(ids.into_iter().flatten().cloned()).collect()
 }
 

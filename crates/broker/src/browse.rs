@@ -186,7 +186,7 @@ impl Link {
     pub async fn take(&self, queue: &str, message_id: &str) -> Result<Option<Taken>, LinkError> {
         let mut browser = self.browse(queue).await?;
         while let Some(delivery) = browser.next().await? {
-            if delivery.properties.message_id.as_deref() == Some(message_id) {
+            if delivery.message_id() == Some(message_id) {
                 return Ok(Some(Taken { delivery, browser }));
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: `Debug` shows sizes and header names, never a body or a header's value.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -22,8 +23,8 @@ const HEADER_DEPTH_MAX: usize = 16;
 
 const DELIVERY_MODE_PERSISTENT: u8 = 2;
 
-/// Headers by name.
-pub type Headers = BTreeMap<String, HeaderValue>;
+/// Headers by name. Names and values that stand in the code are borrowed: every message that is published has some.
+pub type Headers = BTreeMap<Cow<'static, str>, HeaderValue>;
 
 /// A header's value. The narrower numbers of AMQP are read as [`HeaderValue::Int`] and written as 64 bits.
 #[derive(Clone, PartialEq)]
@@ -35,7 +36,7 @@ pub enum HeaderValue {
     /// A floating-point number.
     Double(f64),
     /// Text. A long string that is not UTF-8 is read as [`HeaderValue::Bytes`].
-    Text(String),
+    Text(Cow<'static, str>),
     /// Bytes.
     Bytes(Vec<u8>),
     /// Seconds since the Unix epoch.
@@ -94,7 +95,7 @@ impl HeaderValue {
             Self::Bool(value) => AMQPValue::Boolean(*value),
             Self::Int(value) => AMQPValue::LongLongInt(*value),
             Self::Double(value) => AMQPValue::Double(*value),
-            Self::Text(value) => AMQPValue::LongString(LongString::from(value.as_str())),
+            Self::Text(value) => AMQPValue::LongString(LongString::from(value.as_bytes())),
             Self::Bytes(value) => AMQPValue::ByteArray(ByteArray::from(value.as_slice())),
             Self::Timestamp(value) => AMQPValue::Timestamp(*value),
             Self::List(values) => AMQPValue::FieldArray(FieldArray::from(
@@ -123,9 +124,9 @@ impl HeaderValue {
             AMQPValue::DecimalValue(value) => {
                 Self::Double(f64::from(value.value) / 10f64.powi(i32::from(value.scale)))
             }
-            AMQPValue::ShortString(value) => Self::Text(value.as_str().to_owned()),
+            AMQPValue::ShortString(value) => Self::Text(value.as_str().to_owned().into()),
             AMQPValue::LongString(value) => match std::str::from_utf8(value.as_bytes()) {
-                Ok(text) => Self::Text(text.to_owned()),
+                Ok(text) => Self::Text(text.to_owned().into()),
                 Err(_) => Self::Bytes(value.as_bytes().to_vec()),
             },
             AMQPValue::FieldArray(values) => Self::List(
@@ -145,15 +146,15 @@ impl fmt::Debug for HeaderValue {
     }
 }
 
-impl From<&str> for HeaderValue {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+impl From<&'static str> for HeaderValue {
+    fn from(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
     }
 }
 
 impl From<String> for HeaderValue {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        Self::Text(Cow::Owned(text))
     }
 }
 
@@ -172,7 +173,7 @@ impl From<bool> for HeaderValue {
 pub(crate) fn to_table(headers: &Headers) -> FieldTable {
     let mut table = FieldTable::default();
     for (name, value) in headers {
-        table.insert(ShortString::from(name.as_str()), value.to_amqp());
+        table.insert(ShortString::from(&**name), value.to_amqp());
     }
     table
 }
@@ -181,7 +182,9 @@ fn from_table(table: &FieldTable, depth: usize) -> Headers {
     table
         .inner()
         .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), HeaderValue::from_amqp(value, depth)))
+        .map(|(name, value)| {
+            (name.as_str().to_owned().into(), HeaderValue::from_amqp(value, depth))
+        })
         .collect()
 }
 
@@ -197,9 +200,9 @@ pub struct Properties {
     /// What it answers.
     pub correlation_id: Option<String>,
     /// AMQP's `type`: what the body is.
-    pub kind: Option<String>,
+    pub kind: Option<Cow<'static, str>>,
     /// The body's media type.
-    pub content_type: Option<String>,
+    pub content_type: Option<Cow<'static, str>>,
     /// How long the message may wait in a queue, in milliseconds as a decimal number.
     pub expiration: Option<String>,
     /// Headers by name.
@@ -217,10 +220,10 @@ impl Properties {
             properties = properties.with_correlation_id(text.as_str().into());
         }
         if let Some(text) = &self.kind {
-            properties = properties.with_type(text.as_str().into());
+            properties = properties.with_type((&**text).into());
         }
         if let Some(text) = &self.content_type {
-            properties = properties.with_content_type(text.as_str().into());
+            properties = properties.with_content_type((&**text).into());
         }
         if let Some(text) = &self.expiration {
             properties = properties.with_expiration(text.as_str().into());
@@ -237,8 +240,8 @@ impl Properties {
         Self {
             message_id: text(properties.message_id()),
             correlation_id: text(properties.correlation_id()),
-            kind: text(properties.kind()),
-            content_type: text(properties.content_type()),
+            kind: text(properties.kind()).map(Cow::Owned),
+            content_type: text(properties.content_type()).map(Cow::Owned),
             expiration: text(properties.expiration()),
             headers: properties
                 .headers()
@@ -248,13 +251,13 @@ impl Properties {
         }
     }
 
-    fn short_strings(&self) -> [(&'static str, Option<&String>); 5] {
+    fn short_strings(&self) -> [(&'static str, Option<&str>); 5] {
         [
-            ("message id", self.message_id.as_ref()),
-            ("correlation id", self.correlation_id.as_ref()),
-            ("type", self.kind.as_ref()),
-            ("content type", self.content_type.as_ref()),
-            ("expiration", self.expiration.as_ref()),
+            ("message id", self.message_id.as_deref()),
+            ("correlation id", self.correlation_id.as_deref()),
+            ("type", self.kind.as_deref()),
+            ("content type", self.content_type.as_deref()),
+            ("expiration", self.expiration.as_deref()),
         ]
     }
 }
@@ -287,10 +290,11 @@ impl OutMessage {
     pub(crate) fn check_bounds(&self) -> Result<(), PublishError> {
         let too_large =
             |what, bytes, bytes_max| Err(PublishError::TooLarge { what, bytes, bytes_max });
-        let named = [("exchange", Some(&self.exchange)), ("routing key", Some(&self.routing_key))];
+        let named =
+            [("exchange", Some(&*self.exchange)), ("routing key", Some(&*self.routing_key))];
         let mut total_bytes = headers_bytes(&self.properties.headers);
         for (what, text) in named.into_iter().chain(self.properties.short_strings()) {
-            let bytes = text.map_or(0, String::len);
+            let bytes = text.map_or(0, str::len);
             if bytes > SHORT_STRING_BYTES_MAX {
                 return too_large(what, bytes, SHORT_STRING_BYTES_MAX);
             }
@@ -330,41 +334,80 @@ pub struct DeliveryTag {
 }
 
 /// A message taken from a queue. It stays the queue's until it is acked.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 pub struct Delivery {
     /// What to ack.
     pub tag: DeliveryTag,
     /// True where it may have been delivered before.
     pub redelivered: bool,
-    /// How often a quorum queue has delivered it without an ack; classic queues do not count.
-    pub delivery_count: Option<u64>,
     /// Where it was published to.
     pub exchange: String,
     /// With which key.
     pub routing_key: String,
-    /// Its properties.
-    pub properties: Properties,
     /// Its body.
     pub body: Bytes,
+    /// As they came: whoever wants little of them is not to pay for all.
+    amqp: BasicProperties,
 }
 
 impl Delivery {
     pub(crate) fn from_amqp(delivery: lapin::message::Delivery, generation: u64) -> Self {
-        let properties = Properties::from_amqp(&delivery.properties);
-        let delivery_count = properties
-            .headers
-            .get("x-delivery-count")
-            .and_then(HeaderValue::as_int)
-            .and_then(|n| u64::try_from(n).ok());
         Self {
             tag: DeliveryTag { generation, number: delivery.delivery_tag },
             redelivered: delivery.redelivered,
-            delivery_count,
-            exchange: delivery.exchange.as_str().to_owned(),
-            routing_key: delivery.routing_key.as_str().to_owned(),
-            properties,
+            exchange: delivery.exchange.into(),
+            routing_key: delivery.routing_key.into(),
+            amqp: delivery.properties,
             body: Bytes::from(delivery.data),
         }
+    }
+
+    /// All properties.
+    #[must_use]
+    pub fn properties(&self) -> Properties {
+        Properties::from_amqp(&self.amqp)
+    }
+
+    /// The sender's id for it.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&str> {
+        self.amqp.message_id().as_ref().map(ShortString::as_str)
+    }
+
+    /// What it answers.
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.amqp.correlation_id().as_ref().map(ShortString::as_str)
+    }
+
+    /// AMQP's `type`: what the body is.
+    #[must_use]
+    pub fn kind(&self) -> Option<&str> {
+        self.amqp.kind().as_ref().map(ShortString::as_str)
+    }
+
+    /// The text in a header.
+    #[must_use]
+    pub fn text_header(&self, name: &str) -> Option<&str> {
+        let value = self.amqp.headers().as_ref()?.inner().get(name)?;
+        if let AMQPValue::ShortString(text) = value {
+            return Some(text.as_str());
+        }
+        let AMQPValue::LongString(text) = value else { return None };
+        std::str::from_utf8(text.as_bytes()).ok()
+    }
+
+    /// The number in a header.
+    #[must_use]
+    pub fn int_header(&self, name: &str) -> Option<i64> {
+        let value = self.amqp.headers().as_ref()?.inner().get(name)?;
+        HeaderValue::from_amqp(value, 0).as_int()
+    }
+
+    /// How often a quorum queue has delivered it without an ack; classic queues do not count.
+    #[must_use]
+    pub fn delivery_count(&self) -> Option<u64> {
+        u64::try_from(self.int_header("x-delivery-count")?).ok()
     }
 }
 
@@ -373,10 +416,10 @@ impl fmt::Debug for Delivery {
         f.debug_struct("Delivery")
             .field("tag", &self.tag)
             .field("redelivered", &self.redelivered)
-            .field("delivery_count", &self.delivery_count)
+            .field("delivery_count", &self.delivery_count())
             .field("exchange", &self.exchange)
             .field("routing_key", &self.routing_key)
-            .field("properties", &self.properties)
+            .field("properties", &self.properties())
             .field("body_bytes", &self.body.len())
             .finish()
     }
@@ -427,7 +470,7 @@ mod tests {
         let mut cases = vec![message(), message(), message(), message(), message()];
         cases[0].routing_key.clone_from(&long);
         cases[1].properties.message_id = Some(long.clone());
-        cases[2].properties.headers.insert(long, true.into());
+        cases[2].properties.headers.insert(long.into(), true.into());
         cases[3].properties.headers.insert("h".into(), "v".repeat(PROPERTIES_BYTES_MAX).into());
         cases[4].body = vec![0; BODY_BYTES_MAX + 1].into();
         for case in cases {

@@ -20,6 +20,11 @@ pub(crate) struct Identity {
     pub(crate) message_id: String,
 }
 
+/// A publish that is waited for. Its identity is asked for only where something was returned.
+pub(crate) trait Identified {
+    fn identity(&self) -> Identity;
+}
+
 /// Whether the broker stored a confirmed publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -31,11 +36,11 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Returns<T> {
     /// Confirmed in this round, carrying nothing.
-    plain: Vec<(Identity, T)>,
+    plain: Vec<T>,
     /// Confirmed in this round, carrying a return.
-    carriers: Vec<(Identity, T)>,
+    carriers: Vec<T>,
     /// Carriers of earlier rounds.
-    doubtful: Vec<(Identity, T)>,
+    doubtful: Vec<T>,
     returned: HashMap<Identity, usize>,
     /// This round had a confirm that carried nothing.
     saw_plain: bool,
@@ -53,7 +58,7 @@ impl<T> Default for Returns<T> {
     }
 }
 
-impl<T> Returns<T> {
+impl<T: Identified> Returns<T> {
     /// Notes what a confirm, positive or not, carried.
     pub(crate) fn carried(&mut self, returned: Option<Identity>) {
         match returned {
@@ -63,16 +68,16 @@ impl<T> Returns<T> {
     }
 
     /// Notes a publish that the broker acked.
-    pub(crate) fn confirmed(&mut self, identity: Identity, publish: T, is_carrier: bool) {
+    pub(crate) fn confirmed(&mut self, publish: T, is_carrier: bool) {
         if is_carrier {
-            self.carriers.push((identity, publish));
+            self.carriers.push(publish);
         } else {
-            self.plain.push((identity, publish));
+            self.plain.push(publish);
         }
     }
 
-    /// Ends a round, and yields what became of the publishes that are certain now.
-    pub(crate) fn end_round(&mut self, nothing_in_flight: bool) -> Vec<(Identity, T, Fate)> {
+    /// Ends a round, and tells what became of the publishes that are certain now.
+    pub(crate) fn end_round(&mut self, nothing_in_flight: bool, mut tell: impl FnMut(T, Fate)) {
         let mut certain = std::mem::take(&mut self.plain);
         if self.saw_plain || nothing_in_flight {
             certain.append(&mut self.doubtful);
@@ -84,26 +89,30 @@ impl<T> Returns<T> {
         } else {
             let returned = &self.returned;
             certain.extend(
-                self.doubtful.extract_if(.., |(identity, _)| returned.contains_key(identity)),
+                self.doubtful.extract_if(.., |publish| returned.contains_key(&publish.identity())),
             );
         }
-        let settled = certain.into_iter().map(|(identity, publish)| {
-            let fate = self.fate_of(&identity);
-            (identity, publish, fate)
-        });
-        let settled = settled.collect();
+        for publish in certain.drain(..) {
+            let fate = self.fate_of(&publish);
+            tell(publish, fate);
+        }
+        // The room that it took is used again.
+        self.plain = certain;
         if nothing_in_flight {
             // What is left belongs to messages that were nacked as well as returned.
             self.returned.clear();
         }
-        settled
     }
 
-    fn fate_of(&mut self, identity: &Identity) -> Fate {
-        let Some(count) = self.returned.get_mut(identity) else { return Fate::Stored };
+    fn fate_of(&mut self, publish: &T) -> Fate {
+        if self.returned.is_empty() {
+            return Fate::Stored;
+        }
+        let identity = publish.identity();
+        let Some(count) = self.returned.get_mut(&identity) else { return Fate::Stored };
         *count -= 1;
         if *count == 0 {
-            self.returned.remove(identity);
+            self.returned.remove(&identity);
         }
         Fate::Unroutable
     }
@@ -111,7 +120,7 @@ impl<T> Returns<T> {
     /// Those that are in doubt when the link is lost.
     pub(crate) fn abandon(&mut self) -> Vec<T> {
         let all = [&mut self.plain, &mut self.carriers, &mut self.doubtful];
-        all.into_iter().flat_map(std::mem::take).map(|(_, publish)| publish).collect()
+        all.into_iter().flat_map(std::mem::take).collect()
     }
 }
 
@@ -123,18 +132,22 @@ mod tests {
         Identity { exchange: "x".into(), routing_key: "k".into(), message_id: id.into() }
     }
 
-    /// A confirm of `id`, which carries the return of `carried`.
-    fn confirm(returns: &mut Returns<String>, id: &str, carried: Option<&str>) {
-        returns.carried(carried.map(identity));
-        returns.confirmed(identity(id), id.to_owned(), carried.is_some());
+    impl Identified for Identity {
+        fn identity(&self) -> Identity {
+            self.clone()
+        }
     }
 
-    fn end_round(returns: &mut Returns<String>, nothing_in_flight: bool) -> Vec<(String, Fate)> {
-        returns
-            .end_round(nothing_in_flight)
-            .into_iter()
-            .map(|(_, publish, fate)| (publish, fate))
-            .collect()
+    /// A confirm of `id`, which carries the return of `carried`.
+    fn confirm(returns: &mut Returns<Identity>, id: &str, carried: Option<&str>) {
+        returns.carried(carried.map(identity));
+        returns.confirmed(identity(id), carried.is_some());
+    }
+
+    fn end_round(returns: &mut Returns<Identity>, nothing_in_flight: bool) -> Vec<(String, Fate)> {
+        let mut told = Vec::new();
+        returns.end_round(nothing_in_flight, |publish, fate| told.push((publish.message_id, fate)));
+        told
     }
 
     fn stored(id: &str) -> (String, Fate) {
@@ -186,9 +199,9 @@ mod tests {
         let mut returns = Returns::default();
         returns.carried(Some(identity("a")));
         let other = Identity { routing_key: "other".into(), ..identity("a") };
-        returns.confirmed(other, "innocent".to_owned(), false);
+        returns.confirmed(other, false);
         confirm(&mut returns, "a", None);
-        assert_eq!(end_round(&mut returns, false), [stored("innocent"), unroutable("a")]);
+        assert_eq!(end_round(&mut returns, false), [stored("a"), unroutable("a")]);
     }
 
     #[test]

@@ -70,7 +70,7 @@ async fn rest_comes_in_order(under_test: &UnderTest, name: &str) {
         match number(&delivery) {
             ..=10 => {
                 assert!(delivery.redelivered, "{delivery:?} was out before");
-                assert!(delivery.delivery_count.is_none_or(|count| count >= 1), "{delivery:?}");
+                assert!(delivery.delivery_count().is_none_or(|count| count >= 1), "{delivery:?}");
             }
             // May have been on its way to the first consumer.
             11..=12 => {}

@@ -164,9 +164,13 @@ async fn properties_and_headers_arrive_as_they_were(under_test: Arc<UnderTest>) 
     assert_eq!((delivery.exchange.as_str(), delivery.routing_key.as_str()), (name, name));
     assert!(!delivery.redelivered);
     for (header, value) in &properties.headers {
-        assert!(delivery.properties.headers.get(header) == Some(value), "{header} was changed");
+        assert!(delivery.properties().headers.get(header) == Some(value), "{header} was changed");
     }
-    assert!(delivery.properties == properties, "no header was added: {:?}", delivery.properties);
+    assert!(
+        delivery.properties() == properties,
+        "no header was added: {:?}",
+        delivery.properties()
+    );
 }
 
 async fn closing_settles_what_is_in_flight(under_test: Arc<UnderTest>) {

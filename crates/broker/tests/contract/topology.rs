@@ -119,7 +119,7 @@ async fn a_rejected_message_is_dead_lettered_and_not_dropped(under_test: Arc<Und
     depth_becomes(&link, &dead_queue("letters"), 1).await;
     let dead = link.peek(&dead_queue("letters"), 1).await.expect("a copy").remove(0);
     assert_eq!((&dead.body[..], dead.routing_key.as_str()), (&b"body 1"[..], name));
-    assert!(dead.properties.headers.contains_key("x-death"), "{dead:?}");
+    assert!(dead.properties().headers.contains_key("x-death"), "{dead:?}");
 }
 
 async fn a_name_that_is_too_long_is_refused_before_it_is_sent(under_test: Arc<UnderTest>) {

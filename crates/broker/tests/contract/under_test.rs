@@ -154,7 +154,7 @@ pub(crate) async fn publish(publisher: &Publisher, name: &str, count: usize) {
 
 /// The number of a message made by [`message`].
 pub(crate) fn number(delivery: &Delivery) -> usize {
-    let id = delivery.properties.message_id.as_deref().expect("a message id");
+    let id = delivery.message_id().expect("a message id");
     id.strip_prefix('m').expect("one of ours").parse().expect("a number")
 }
 
