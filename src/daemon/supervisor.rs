@@ -219,6 +219,7 @@ impl Daemon {
                     arrivals: self.arrivals.clone(),
                     windows: self.context.windows.clone(),
                     under_way: self.under_way.clone(),
+                    notices: self.context.notices.clone(),
                     metrics: self.metrics.clone(),
                 };
                 let queue = interline_broker::topology::events_queue(

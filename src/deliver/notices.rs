@@ -10,7 +10,8 @@ use super::bury::BuryError;
 use crate::dead::Reason;
 use crate::live::Live;
 use crate::relay::dispatch_message;
-use interline_broker::PublishError;
+use crate::wire::Wire;
+use interline_broker::{PublishError, Publisher};
 use interline_envelope::{
     Author, Dispatch, Envelope, IdInput, IdKey, Kind, LaneId, NativeKey, Origin, Part, ReplyTo,
     Unknown,
@@ -40,9 +41,55 @@ impl Default for Notices {
     }
 }
 
+/// What it takes to tell somebody something.
+pub(crate) struct Telling<'a> {
+    pub(crate) live: &'a Live,
+    pub(crate) ids: &'a IdKey,
+    pub(crate) wire: &'a Wire,
+    pub(crate) publisher: &'a Publisher,
+}
+
 impl Notices {
     fn told(&self) -> std::sync::MutexGuard<'_, Limiter<LaneId>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the sender of a dispatch why it does not arrive, once an hour for each cause and conversation, and waits for
+    /// the broker's confirm.
+    ///
+    /// # Errors
+    /// [`PublishError`]: nobody was told, and it may be tried again.
+    pub(crate) async fn tell(
+        &self,
+        with: Telling<'_>,
+        about: &Dispatch,
+        cause: Cause,
+    ) -> Result<(), PublishError> {
+        let Some(cause) = cause_for(about.envelope.kind, cause) else { return Ok(()) };
+        let Some(dispatch) = notice_of(with.live, with.ids, about, cause) else { return Ok(()) };
+        if !self.told().allows(cause, dispatch.lane, self.since.elapsed()) {
+            return Ok(());
+        }
+        let told = with.publish(&dispatch).await;
+        if told.is_err() {
+            self.told().take_back(cause, dispatch.lane);
+        } else {
+            debug!(dispatch_id = %about.id, cause = cause.as_str(), "its sender is told");
+        }
+        told
+    }
+}
+
+impl Telling<'_> {
+    async fn publish(&self, dispatch: &Dispatch) -> Result<(), PublishError> {
+        let Ok(sealed) = self.wire.seal(dispatch) else { return Ok(()) };
+        let prefix = &self.live.config.broker.prefix;
+        let message = dispatch_message(prefix, &dispatch.to.account, dispatch.id, sealed, None);
+        match self.publisher.publish(message).await {
+            // The sender's account delivers nothing any more: nobody can be told, and what died must not wait for it.
+            Err(PublishError::Unroutable { .. }) => Ok(()),
+            other => other,
+        }
     }
 }
 
@@ -100,32 +147,10 @@ impl Delivering {
 
     /// Tells the sender of a dispatch why it does not arrive, once an hour for each cause and conversation.
     pub(super) async fn tell(&self, about: &Dispatch, cause: Cause) -> Result<(), BuryError> {
-        let Some(cause) = cause_for(about.envelope.kind, cause) else { return Ok(()) };
-        let live = self.live();
-        let Some(dispatch) = notice_of(&live, self.ids(), about, cause) else { return Ok(()) };
-        let notices = &self.context.notices;
-        if !notices.told().allows(cause, dispatch.lane, notices.since.elapsed()) {
-            return Ok(());
-        }
-        let told = self.publish_notice(&live, &dispatch).await;
-        if told.is_err() {
-            notices.told().take_back(cause, dispatch.lane);
-        } else {
-            debug!(dispatch_id = %about.id, cause = cause.as_str(), "its sender is told");
-        }
-        told
-    }
-
-    async fn publish_notice(&self, live: &Live, dispatch: &Dispatch) -> Result<(), BuryError> {
         let publisher = self.context.publisher.borrow().clone().ok_or(BuryError::NoBroker)?;
-        let Ok(sealed) = self.context.wire.seal(dispatch) else { return Ok(()) };
-        let prefix = &live.config.broker.prefix;
-        let message = dispatch_message(prefix, &dispatch.to.account, dispatch.id, sealed, None);
-        match publisher.publish(message).await {
-            // The sender's account delivers nothing any more: nobody can be told, and what died must not wait for it.
-            Err(PublishError::Unroutable { .. }) => Ok(()),
-            other => Ok(other?),
-        }
+        let (live, ids, wire) = (&self.live(), self.ids(), &self.context.wire);
+        let with = Telling { live, ids, wire, publisher: &publisher };
+        Ok(self.context.notices.tell(with, about, cause).await?)
     }
 }
 

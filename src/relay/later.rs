@@ -6,11 +6,13 @@
 use super::lanes::dispatch_message;
 use super::{Relay, RelayError, STORE_RETRY, dead_letter, until_recorded};
 use crate::dead::{DeadLetter, Reason, Stage};
+use crate::deliver::Telling;
 use crate::live::Live;
 use crate::wire::{HEADER_FAILURES, HEADER_REPLAYED, Marker, TYPE_DISPATCH};
 use interline_bridge_api::{Failure, RetryVerdict};
 use interline_broker::{Delivery, HeaderValue, Publisher, topology};
-use interline_envelope::{Address, Redacted};
+use interline_envelope::{AccountRef, Address, Redacted};
+use interline_notice::Cause;
 use interline_store::{FailedLater, StoreError};
 use std::time::Duration;
 use tracing::{debug, error, info};
@@ -33,6 +35,14 @@ pub(super) struct Later {
     /// When it failed, by the platform's clock: UTC milliseconds.
     pub(super) at: i64,
     pub(super) failure: Failure,
+}
+
+/// What is kept of a message that failed for good.
+struct Fatal {
+    account: AccountRef,
+    body: Vec<u8>,
+    since: i64,
+    failures: u32,
 }
 
 impl Relay {
@@ -92,10 +102,25 @@ impl Relay {
             publisher.publish(message).await?;
             return Ok(());
         }
+        let fatal = Fatal { account, body, since, failures };
+        self.give_up(&later, live, fatal, publisher).await
+    }
+
+    /// Dead-letters a message that failed for good, and tells its sender.
+    async fn give_up(
+        &self,
+        later: &Later,
+        live: &Live,
+        fatal: Fatal,
+        publisher: &Publisher,
+    ) -> Result<(), RelayError> {
+        let (id, prefix) = (later.marker.dispatch, &live.config.broker.prefix);
+        let Fatal { account, body, since, failures } = fatal;
         let reason = Reason::of(later.failure.class).unwrap_or(Reason::FailedLater);
         error!(dispatch_id = %id, account_ref = %account, reason = reason.as_str(), error = %later.failure,
             disposition = "dead-letter", "a message failed after it was taken");
         self.metrics.dead_letter(Stage::Deliver, reason);
+        let about = self.wire.open(Some(&id.to_string()), &body);
         let letter = DeadLetter {
             reason,
             stage: Stage::Deliver,
@@ -110,6 +135,11 @@ impl Relay {
             replayed: 0,
         };
         publisher.publish(letter.into_message(prefix)).await?;
+        // One that was sealed with another key has no sender who can be told.
+        if let Ok(about) = about {
+            let with = Telling { live, ids: &self.ids, wire: &self.wire, publisher };
+            self.notices.tell(with, &about, Cause::FailedLater).await?;
+        }
         Ok(())
     }
 

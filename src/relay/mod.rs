@@ -56,6 +56,8 @@ pub struct Relay {
     pub windows: crate::deliver::Windows,
     /// To whom a request is under way, so that a receipt waits for its copy.
     pub under_way: crate::deliver::UnderWay,
+    /// What was told to whom.
+    pub notices: crate::deliver::Notices,
     /// The daemon's numbers.
     pub metrics: Metrics,
 }

@@ -20,7 +20,8 @@ fn fail_later(world: &World, to: &Seat, code: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_failed_for_good_after_it_was_taken_is_a_dead_letter_that_a_replay_sends_once_more() {
+async fn g4_what_failed_for_good_later_is_a_dead_letter_its_sender_is_told_and_a_replay_sends_it_once()
+ {
     let (broker, mut world, from, to) = world().await;
     world.start();
     fail_later(&world, &to, 131_026);
@@ -39,6 +40,9 @@ async fn what_failed_for_good_after_it_was_taken_is_a_dead_letter_that_a_replay_
     });
     assert!(replayed.await.unwrap().success());
     world.until_texts(&to, &["found".to_owned(), "lost".to_owned()]).await;
+    let told =
+        "Interline: Your message was sent, but the app on the other side could not deliver it.";
+    world.until_texts(&from, &[told.to_owned()]).await;
     assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
 }
 
