@@ -366,3 +366,58 @@ async fn what_is_said_to_another_app_that_owns_the_thread_is_no_business_of_ours
     assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
     assert_eq!(world.stop().await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_reaction_that_was_set_is_taken_away_and_one_that_was_told_is_told_again() {
+    let (alice, bob) = (whatsapp(1, "Alice"), instagram(1, "Bob"));
+    let broker = Broker::mock().await.unwrap();
+    let named = vec![("pair".to_owned(), vec![alice.clone(), bob.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    world.start();
+    for text in ["taken back", "changed", "told"] {
+        world.phone(&bob).say(text).unwrap();
+    }
+    world.until(&alice, "three texts", |view| view.len() == 3).await;
+    let heard = world.phone(&alice).received();
+    let [taken_back, changed, told] = [0, 1, 2].map(|n: usize| heard[n].native_id.clone());
+    let phone = world.phone(&alice);
+    phone.react(&taken_back, "❤").unwrap();
+    phone.react(&changed, "❤").unwrap();
+    phone.react(&told, "👍").unwrap();
+    phone.say("so far").unwrap();
+    let last_is = |text| move |view: &[Seen]| view.last().and_then(Seen::text) == Some(text);
+    let view = world.until(&bob, "three reactions", last_is("so far")).await;
+    let shown =
+        |view: &[Seen]| -> Vec<String> { view.iter().map(|seen| line(seen, view)).collect() };
+    assert_eq!(
+        shown(&view),
+        [
+            "taken back [reaction: ❤️]",
+            "changed [reaction: ❤️]",
+            "told",
+            "reacted 👍 to \"told\"",
+            "so far"
+        ]
+    );
+    phone.unreact(&taken_back).unwrap();
+    phone.react(&changed, "😂").unwrap();
+    phone.unreact(&told).unwrap();
+    phone.unreact(&changed).unwrap();
+    phone.say(END).unwrap();
+    let view = world.until(&bob, "no reaction", last_is(END)).await;
+    assert_eq!(
+        shown(&view),
+        [
+            "taken back",
+            "changed",
+            "told",
+            "reacted 👍 to \"told\"",
+            "so far",
+            "reacted 😂 to \"changed\"",
+            "removed their reaction to \"told\"",
+            "removed their reaction to \"changed\"",
+            END
+        ]
+    );
+    assert_eq!(world.stop().await, Some(0));
+}
