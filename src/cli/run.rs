@@ -17,8 +17,11 @@ use tracing::{error, info, warn};
 pub(super) struct Args {}
 
 pub(super) fn run(path: &Path, verbose: u8) -> Outcome {
-    let config = super::load_and_warn(path)?;
+    let (config, warnings) = super::load_with_warnings(path)?;
     crate::telemetry::init(verbose, config.log.format);
+    for warning in warnings {
+        warn!(%warning, "the config");
+    }
     crate::telemetry::log_panics();
     let webhooks = crate::systemd::listener().map_err(DaemonError::HandedOver).map_err(failure)?;
     super::runtime()?.block_on(async {

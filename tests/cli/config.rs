@@ -38,6 +38,28 @@ fn a_wrong_config_ends_with_78_and_every_mistake_is_told_with_key_and_line() {
 }
 
 #[test]
+fn a_store_whose_folder_is_not_there_ends_with_78_so_that_systemd_does_not_try_again() {
+    let folder = Folder::with(&CONFIG.replace("sqlite:STORE", "sqlite:STORE.d/interline.db"));
+    for command in ["check", "run"] {
+        let ran = run(&[command, "--config", &folder.config()]).ended(78);
+        assert!(ran.err.contains("interline.db.d"), "{command}: {ran:?}");
+    }
+}
+
+#[test]
+fn what_is_unwise_in_a_config_stands_in_the_log_of_the_daemon_and_in_the_words_of_a_check() {
+    let open = CONFIG.replace("sqlite:STORE", "sqlite:STORE.d/interline.db")
+        + "\n[ingest]\nlisten = \"0.0.0.0:8080\"\n";
+    let folder = Folder::with(&open);
+    let ran = run(&["check", "--config", &folder.config()]).ended(78);
+    assert!(ran.err.starts_with("warning: ") && ran.err.contains("plain HTTP"), "{ran:?}");
+    let ran = run(&["run", "--config", &folder.config()]).ended(78);
+    let told = ran.err.lines().find(|line| line.contains("plain HTTP")).unwrap();
+    let told: serde_json::Value = serde_json::from_str(told).unwrap();
+    assert_eq!((&told["level"], &told["message"]), (&"WARN".into(), &"the config".into()));
+}
+
+#[test]
 fn commands_that_need_no_secret_of_an_account_work_where_there_is_none() {
     let named = CONFIG.replace("\"token\"", "{ credential = \"token\" }");
     let folder = Folder::with(&named);

@@ -129,6 +129,10 @@ pub(crate) fn of_account(
     match method {
         Method::Get => {
             let mut shown: Map<String, Value> = profile.clone();
+            if is_whatsapp {
+                // A business that chose no industry has this one.
+                shown.entry("vertical").or_insert_with(|| json!("UNDEFINED"));
+            }
             if let Some(wanted) = call.text("fields") {
                 let wanted = names(&wanted);
                 shown.retain(|key, _| wanted.contains(key));

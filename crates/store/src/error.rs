@@ -1,6 +1,7 @@
 //! What can go wrong with a store, and how to mend it.
 
 use interline_envelope::SealError;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// Why the store did not do what it was asked.
@@ -102,7 +103,7 @@ pub enum StoreError {
 
 impl StoreError {
     /// True if an operator must mend the config or a key first.
-    pub const fn is_config(&self) -> bool {
+    pub fn is_config(&self) -> bool {
         match self {
             Self::WrongKey { .. }
             | Self::KeyMissing { .. }
@@ -110,8 +111,11 @@ impl StoreError {
             | Self::NotAStore { .. }
             | Self::Newer { .. }
             | Self::Seal(SealError::KeyLength(_)) => true,
+            // A folder that is not there, or is another user's.
+            Self::Open { source, .. } => {
+                matches!(source.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
+            }
             Self::Locked { .. }
-            | Self::Open { .. }
             | Self::HeldFull { .. }
             | Self::Unknown
             | Self::Damaged

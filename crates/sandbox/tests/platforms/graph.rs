@@ -162,6 +162,11 @@ async fn what_an_account_puts_into_its_profile_it_gets_back() {
         get(whatsapp, &format!("{path}?fields=about")).await.1["data"][0]["about"],
         "A bridge"
     );
+    let chosen = get(whatsapp, &format!("{path}?fields=vertical")).await.1;
+    assert_eq!(
+        chosen["data"][0]["vertical"], "UNDEFINED",
+        "clients want an industry in each profile"
+    );
     let registered = json!({"messaging_product": "whatsapp", "pin": "123456"});
     assert_eq!(post(whatsapp, &format!("{NUMBER}/register"), registered).await.0, 200);
 }
