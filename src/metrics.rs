@@ -2,6 +2,7 @@
 
 use crate::dead::{Reason, Stage};
 use interline_envelope::{AccountRef, Platform};
+use interline_relay::Loss;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::TypedMetric;
 use prometheus_client::metrics::counter::Counter;
@@ -58,6 +59,12 @@ struct Send {
 struct Dead {
     stage: &'static str,
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Lost {
+    bridge: String,
+    loss: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -140,6 +147,7 @@ struct Inner {
     sends: Family<Send, Counter>,
     dead: Family<Dead, Counter>,
     dead_since_start: AtomicU64,
+    losses: Family<Lost, Counter>,
     media: Family<OfMedia, Counter>,
     media_bytes: Family<OfBridge, Counter>,
     downloads: Family<OfBridge, Counter>,
@@ -221,6 +229,7 @@ impl Metrics {
             sends: at.plain("sends", "Requests to a platform by what came of them"),
             dead: at.plain("dead_letters", "Dead letters put down"),
             dead_since_start: AtomicU64::new(0),
+            losses: at.plain("losses", "What was lost on the way to what a target can show"),
             media: at.plain("media", "Media by what became of them at their target"),
             media_bytes: at.plain("media_bytes", "Bytes of media handed to a platform"),
             downloads: at.plain("media_downloads", "Downloads of linked media begun"),
@@ -287,6 +296,12 @@ impl Metrics {
     /// All of them since the start.
     pub(crate) fn dead_letters(&self) -> u64 {
         self.0.dead_since_start.load(Ordering::Relaxed)
+    }
+
+    /// Something arrives in a form that has less than it had.
+    pub(crate) fn loss(&self, target: &AccountRef, loss: Loss) {
+        let label = Lost { bridge: target.platform.as_str().to_owned(), loss: loss.as_str() };
+        self.0.losses.get_or_create(&label).inc();
     }
 
     /// `bytes`: what the target took.

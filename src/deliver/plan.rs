@@ -129,6 +129,9 @@ pub(super) async fn plan(
         let likeness = if is_marked { None } else { likeness_of(&outgoing.action) };
         requests.push(Planned { request, likeness });
     }
+    for loss in &losses {
+        on.context.metrics.loss(&account.of, *loss);
+    }
     if !losses.is_empty() {
         let losses: Vec<&str> = losses.iter().map(|loss| loss.as_str()).collect();
         debug!(dispatch_id = %dispatch.id, ?losses, form = fitted.form.as_str(), "fitted with losses");

@@ -4,7 +4,7 @@ use crate::harness::{
     Broker, LIMIT, MESSENGER, WHATSAPP, World, free_address, messenger, whatsapp,
 };
 use interline_sandbox::{Kind, Seen};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -61,20 +61,27 @@ async fn g8_the_numbers_tell_what_happened_and_name_no_person() {
     watched.world.start();
     let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
     watched.world.phone(&alice).say("hello").unwrap();
-    watched.world.until(&bob, "the greeting", |view| view.iter().any(|seen| !seen.mine)).await;
+    let card =
+        json!({"name": {"formatted_name": "Kim Case"}, "phones": [{"phone": "+15550003333"}]});
+    watched.world.phone(&alice).contacts(vec![card]).unwrap();
+    watched
+        .world
+        .until(&bob, "both", |view| view.iter().filter(|seen| !seen.mine).count() == 2)
+        .await;
     let sent = format!(
-        "interline_sends_total{{bridge=\"messenger\",account=\"{MESSENGER}\",class=\"sent\"}} 1"
+        "interline_sends_total{{bridge=\"messenger\",account=\"{MESSENGER}\",class=\"sent\"}} 2"
     );
     let text = watched.until("/metrics", |_, text| text.contains(&sent)).await;
     for line in [
-        "interline_webhooks_total{bridge=\"whatsapp\",status=\"200\"} 1".to_owned(),
-        "interline_events_total{bridge=\"whatsapp\",disposition=\"relayed\"} 1".to_owned(),
-        format!("interline_dispatches_total{{bridge=\"messenger\",account=\"{MESSENGER}\"}} 1"),
+        "interline_webhooks_total{bridge=\"whatsapp\",status=\"200\"} 2".to_owned(),
+        "interline_events_total{bridge=\"whatsapp\",disposition=\"relayed\"} 2".to_owned(),
+        format!("interline_dispatches_total{{bridge=\"messenger\",account=\"{MESSENGER}\"}} 2"),
+        "interline_losses_total{bridge=\"messenger\",loss=\"contacts-as-text\"} 1".to_owned(),
         "interline_broker_connected 1".to_owned(),
         "interline_held_rows 0".to_owned(),
         "interline_parked_rows 0".to_owned(),
         format!("interline_account_paused{{bridge=\"whatsapp\",account=\"{WHATSAPP}\"}} 0"),
-        "interline_send_seconds_count{bridge=\"messenger\"} 1".to_owned(),
+        "interline_send_seconds_count{bridge=\"messenger\"} 2".to_owned(),
         "interline_store_commit_seconds_count ".to_owned(),
         "interline_lag_seconds_sum".to_owned(),
         "# EOF".to_owned(),
