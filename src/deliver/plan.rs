@@ -9,12 +9,11 @@ use crate::dead::Reason;
 use crate::live::{Account, Live};
 use crate::media::{Carried, Later};
 use interline_bridge_api::{ChatKind, Outgoing, RenderContext, RenderError, Request};
-use interline_envelope::{Address, Dispatch, Kind, ReactionAction, Redacted};
+use interline_envelope::{Address, Dispatch, Redacted};
 use interline_relay::{
-    Action, FitInput, Form, Loss, Means, MediaLinks, OriginTraits, ReactionForm, Recipient,
-    Reference, Refusal, likeness_of,
+    Action, FitInput, Form, Loss, Means, MediaLinks, OriginTraits, Recipient, Refusal, likeness_of,
 };
-use interline_store::{Awaited, NativeMessage, ReactionShown, StoreError};
+use interline_store::{Awaited, StoreError};
 use std::panic::AssertUnwindSafe;
 use tracing::debug;
 
@@ -92,7 +91,6 @@ pub(super) async fn plan(
         || OriginTraits::from(capabilities),
         |bridge| OriginTraits::from(bridge.capabilities(ChatKind::Direct)),
     );
-    let reaction = CopyReaction::look(on, dispatch, &target).await?;
     let links = on.media().links_of(&dispatch.origin.account.account);
     let links = links.as_ref().map(|links| links as &dyn MediaLinks);
     let input = FitInput {
@@ -103,7 +101,7 @@ pub(super) async fn plan(
         origin,
         reply: &reply,
         target: &target,
-        earlier_reaction: reaction.before,
+        earlier_reaction: None,
         mark_forwarded: false,
         means: Means { conversions: on.media().conversions(), links },
     };
@@ -111,7 +109,6 @@ pub(super) async fn plan(
     if let Form::Refusal(refusal) = fitted.form {
         return Err(PlanError::Refused(refusal));
     }
-    reaction.note(on, dispatch, &fitted.outgoings).await?;
     let mut losses = fitted.losses;
     let outgoings = with_media(on, live, &input, dispatch, fitted.outgoings, waits.media);
     let (outgoings, lost) = outgoings.await?;
@@ -137,54 +134,6 @@ pub(super) async fn plan(
         debug!(dispatch_id = %dispatch.id, ?losses, form = fitted.form.as_str(), "fitted with losses");
     }
     Ok(requests)
-}
-
-/// The reaction to a copy that stands in the name of the only other person of the chat.
-struct CopyReaction {
-    copy: Option<NativeMessage>,
-    before: Option<ReactionForm>,
-}
-
-impl CopyReaction {
-    async fn look(
-        on: &Delivering,
-        dispatch: &Dispatch,
-        target: &Reference,
-    ) -> Result<Self, StoreError> {
-        // Among more than two people reactions are told, never set.
-        let is_its = dispatch.envelope.kind == Kind::Reaction && !dispatch.author.named;
-        let copy = target.native_id().filter(|_| is_its).map(|native_id| {
-            let Address { account, user: chat } = dispatch.to.clone();
-            NativeMessage { account, chat, native_id: native_id.clone() }
-        });
-        let before = match &copy {
-            Some(copy) => on.store().reaction_before(copy, dispatch.id).await?,
-            None => None,
-        };
-        let before = before.map(|shown| match shown {
-            ReactionShown::Set => ReactionForm::Native,
-            ReactionShown::Told => ReactionForm::Text,
-        });
-        Ok(Self { copy, before })
-    }
-
-    /// Notes what stands after the dispatch.
-    async fn note(
-        &self,
-        on: &Delivering,
-        dispatch: &Dispatch,
-        outgoings: &[Outgoing],
-    ) -> Result<(), StoreError> {
-        let Some(copy) = &self.copy else { return Ok(()) };
-        let reaction = dispatch.envelope.reaction.as_ref();
-        let stands = reaction.is_some_and(|reaction| reaction.action == ReactionAction::Add);
-        let is_set = outgoings
-            .iter()
-            .any(|outgoing| matches!(outgoing.action, Action::Reaction { emoji: Some(_), .. }));
-        let form = if is_set { ReactionShown::Set } else { ReactionShown::Told };
-        let shown = stands.then_some(form);
-        on.store().reaction_shown(copy, dispatch.id, shown, crate::clock::now_ms()).await
-    }
 }
 
 /// The same, with all media where the target can show them from.

@@ -17,8 +17,8 @@ pub use key_file::RootKeyFile;
 pub use rows::{
     Awaited, Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane,
     HeldRow, HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked,
-    NewSent, Parked, ReactionShown, ReadByAll, ReadUpTo, ReceiptWanted, Released, RequestOutcome,
-    RequestPlan, RequestRow, RequestState, ServiceWindow, Settings, Settled,
+    NewSent, Parked, ReadByAll, ReadUpTo, ReceiptWanted, Released, RequestOutcome, RequestPlan,
+    RequestRow, RequestState, ServiceWindow, Settings, Settled,
 };
 pub use sqlite::SqliteStore;
 
@@ -334,30 +334,6 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError`] if it cannot be written.
     async fn window_invited(&self, person: &Address, at: i64) -> Result<bool, StoreError>;
-
-    /// How the reaction to a copy is shown that stood before this dispatch, however often that is tried; nothing if
-    /// there was none, or it is not known.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store cannot be read.
-    async fn reaction_before(
-        &self,
-        copy: &NativeMessage,
-        dispatch: DispatchId,
-    ) -> Result<Option<ReactionShown>, StoreError>;
-
-    /// Notes how the reaction to a copy is shown once this dispatch is done; nothing where it takes one away. Durable
-    /// before the dispatch is sent.
-    ///
-    /// # Errors
-    /// [`StoreError`] if it cannot be written.
-    async fn reaction_shown(
-        &self,
-        copy: &NativeMessage,
-        dispatch: DispatchId,
-        shown: Option<ReactionShown>,
-        at: i64,
-    ) -> Result<(), StoreError>;
 
     /// Drops what is older than its retention.
     ///

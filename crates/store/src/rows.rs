@@ -140,15 +140,6 @@ pub struct NativeMessage {
     pub native_id: Redacted<String>,
 }
 
-/// How a person's reaction is shown on the copy of a message in another chat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReactionShown {
-    /// It is set on the copy.
-    Set,
-    /// It was told in words.
-    Told,
-}
-
 /// Whether a dispatch may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {

@@ -356,7 +356,7 @@ async fn another_root_key_is_refused_before_anything_is_read() {
     assert!(matches!(SqliteStore::inspect(&path, &other), Err(StoreError::WrongKey { .. })));
     assert_eq!(
         SqliteStore::inspect(&path, &RootKey::published_test_key()).unwrap().schema_version,
-        4
+        3
     );
 }
 
@@ -368,7 +368,7 @@ async fn a_store_of_a_later_version_is_refused() {
     rusqlite::Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     let error =
         SqliteStore::open(&path, &RootKey::published_test_key(), &Settings::default()).unwrap_err();
-    assert!(matches!(error, StoreError::Newer { found: 99, known: 4, .. }), "{error}");
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 3, .. }), "{error}");
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
 use interline_store::{
     Awaited, Begun, DispatchState, EchoOf, HeldBody, HeldStage, NativeMessage, NewCopy,
-    NewDispatch, NewParked, Parked, ReactionShown, ReadByAll, ReadUpTo, ReceiptWanted, Released,
-    RequestOutcome, RequestPlan, RequestState, Settings, SqliteStore, Store, StoreError,
+    NewDispatch, NewParked, Parked, ReadByAll, ReadUpTo, ReceiptWanted, Released, RequestOutcome,
+    RequestPlan, RequestState, Settings, SqliteStore, Store, StoreError,
 };
 use std::path::Path;
 
@@ -319,28 +319,4 @@ async fn g9_the_unread_copies_of_a_chat_are_bounded() {
     let read = store.read(&address(BOB), ReadUpTo::Time(1_000), now()).await.unwrap();
     assert_eq!(read.len(), 64);
     assert_eq!(read[63], read_by_all("m99"));
-}
-
-#[tokio::test]
-async fn a_reaction_is_known_as_it_stood_before_a_dispatch_however_often_that_is_tried() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let copy = message(BOB, "mid.1");
-    let before = async |n| store.reaction_before(&copy, id(n)).await.unwrap();
-    let shows = async |n, shown| store.reaction_shown(&copy, id(n), shown, 10).await.unwrap();
-    assert_eq!(before(1).await, None);
-    shows(1, Some(ReactionShown::Set)).await;
-    assert_eq!(before(1).await, None, "it may be tried again");
-    assert_eq!(before(2).await, Some(ReactionShown::Set));
-    shows(2, Some(ReactionShown::Told)).await;
-    shows(2, Some(ReactionShown::Told)).await;
-    assert_eq!(before(2).await, Some(ReactionShown::Set), "tried twice");
-    assert_eq!(before(3).await, Some(ReactionShown::Told));
-    shows(3, None).await;
-    assert_eq!(before(4).await, None);
-    let other = message(BOB, "mid.2");
-    assert_eq!(store.reaction_before(&other, id(4)).await.unwrap(), None);
-    shows(4, Some(ReactionShown::Set)).await;
-    store.retain(10 + 32 * 86_400_000).await.unwrap();
-    assert_eq!(before(5).await, None, "it is forgotten with the copies");
 }

@@ -45,9 +45,9 @@ async fn a_store_of_the_first_version_is_brought_to_this_one() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(folder.path()));
     let path = folder.path().join("s.db");
-    let older = "DROP TABLE window; DROP TABLE sent; DROP TABLE open_send; DROP TABLE unread; DROP TABLE reaction; PRAGMA user_version = 1;";
+    let older = "DROP TABLE window; DROP TABLE sent; DROP TABLE open_send; DROP TABLE unread; PRAGMA user_version = 1;";
     rusqlite::Connection::open(&path).unwrap().execute_batch(older).unwrap();
     let store = open(folder.path());
-    assert_eq!(store.info().await.unwrap().schema_version, 4);
+    assert_eq!(store.info().await.unwrap().schema_version, 3);
     store.window_opened(&address("whatsapp/1/15550001111"), 10).await.unwrap();
 }

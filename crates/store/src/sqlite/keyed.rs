@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
 /// The version of the tables.
-pub(super) const SCHEMA_VERSION: u32 = 4;
+pub(super) const SCHEMA_VERSION: u32 = 3;
 /// The version of what stands in the values; part of every seal. A migration that changes their form raises it, and
 /// seals every value anew; one that only adds tables does not.
 const VALUE_VERSION: u32 = 1;

@@ -1,7 +1,7 @@
 //! Days and what is dropped with them; poison events; second ids of people.
 
 use super::writer::Db;
-use super::{reactions, sent, windows};
+use super::{sent, windows};
 use crate::StoreError;
 use interline_envelope::{Address, Redacted};
 use rusqlite::{Connection, OptionalExtension};
@@ -133,7 +133,6 @@ pub(super) fn retain(db: &mut Db, now: i64) -> Result<(), StoreError> {
         .saturating_sub(i64::try_from(db.settings.copy_retention.as_millis()).unwrap_or(i64::MAX));
     db.connection.execute("DELETE FROM tombstone WHERE at < ?1", [tombstones])?;
     windows::retain(db, tombstones)?;
-    reactions::retain(db, tombstones)?;
     sent::retain(db, now)?;
     Ok(())
 }

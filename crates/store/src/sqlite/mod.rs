@@ -11,7 +11,6 @@ mod held;
 mod keyed;
 mod memory;
 mod parked;
-mod reactions;
 mod receipts;
 mod schema;
 mod sent;
@@ -21,8 +20,8 @@ mod writer;
 use crate::{
     Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane, HeldRow,
     HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked, NewSent,
-    Parked, ReactionShown, ReadByAll, ReadUpTo, Released, RequestOutcome, ServiceWindow, Settings,
-    Settled, Store, StoreError,
+    Parked, ReadByAll, ReadUpTo, Released, RequestOutcome, ServiceWindow, Settings, Settled, Store,
+    StoreError,
 };
 use async_trait::async_trait;
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
@@ -374,26 +373,6 @@ impl Store for SqliteStore {
     async fn window_refused(&self, person: &Address, at: i64) -> Result<ServiceWindow, StoreError> {
         let person = person.clone();
         self.writer.run(move |db| windows::refused(db, &person, at)).await
-    }
-
-    async fn reaction_before(
-        &self,
-        copy: &NativeMessage,
-        dispatch: DispatchId,
-    ) -> Result<Option<ReactionShown>, StoreError> {
-        let copy = copy.clone();
-        self.writer.run(move |db| reactions::read(db, &copy, dispatch)).await
-    }
-
-    async fn reaction_shown(
-        &self,
-        copy: &NativeMessage,
-        dispatch: DispatchId,
-        shown: Option<ReactionShown>,
-        at: i64,
-    ) -> Result<(), StoreError> {
-        let copy = copy.clone();
-        self.writer.run(move |db| reactions::write(db, &copy, dispatch, shown, at)).await
     }
 
     async fn window_invited(&self, person: &Address, at: i64) -> Result<bool, StoreError> {

@@ -40,11 +40,6 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = ["
 ", "
     CREATE TABLE open_send (key INTEGER PRIMARY KEY, whole BLOB NOT NULL, value BLOB NOT NULL) STRICT;
     CREATE TABLE unread (key INTEGER PRIMARY KEY, whole BLOB NOT NULL, value BLOB NOT NULL) STRICT;
-", "
-    CREATE TABLE reaction (
-        key INTEGER PRIMARY KEY, whole BLOB NOT NULL, at INTEGER NOT NULL,
-        dispatch BLOB NOT NULL, shown INTEGER NOT NULL, before INTEGER NOT NULL
-    ) STRICT;
 "];
 
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
