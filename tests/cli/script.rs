@@ -163,6 +163,63 @@ from = "alice"
 }
 
 #[test]
+fn mistakes_in_long_texts_are_told_with_line_and_key_and_how_to_mend_them() {
+    let told = mistakes(
+        r#"
+[[step]]
+who = "alice"
+say = "Look: {repeat}"
+
+[[step]]
+who = "alice"
+say = "Look"
+often = 3
+
+[[step]]
+who = "alice"
+say = "Look"
+repeat = "Ha"
+often = 3
+
+[[step]]
+who = "alice"
+say = "{repeat}"
+repeat = "Ha"
+
+[[step]]
+who = "alice"
+say = "{repeat}"
+repeat = "Nobody hears that much"
+often = 10_000
+
+[[expect]]
+phone = "bob"
+from = "alice"
+shows = "[audio, audio/ogg, 47 bytes]"
+parts = 2
+unchanged = true
+
+[[expect]]
+phone = "bob"
+from = "alice"
+shows = "Look"
+part = 2
+"#,
+    );
+    for part in [
+        "own.toml:4:7: step[0].say: {repeat} stands for what `repeat` says; write that",
+        "own.toml:9:9: step[1].often: nothing is repeated; write it",
+        "own.toml:14:10: step[2].repeat: `say` names its place once; write say = \"Ho {repeat}\"",
+        "own.toml:20:10: step[3].repeat: how often? write often = 100",
+        "own.toml:26:9: step[4].often: the text has more than 131072 bytes; write a lower number",
+        "own.toml:33:13: expect[0].unchanged: this is said of a file, which comes in one message",
+        "own.toml:39:1: expect[1].part: there is no such key in expect[1]; did you mean `parts`?",
+    ] {
+        assert!(told.contains(part), "{part}\nis not in\n{told}");
+    }
+}
+
+#[test]
 fn a_script_that_is_no_toml_or_has_no_step_is_told_as_such() {
     assert!(mistakes("[[step]\nwho = ").contains("own.toml:1:"), "the line is named");
     assert!(mistakes("about = \"nothing\"").contains("write a step"), "how to begin is said");

@@ -3,6 +3,7 @@
 //! `docs/sandbox-scripts.md` has the grammar.
 
 mod judge;
+mod long;
 mod play;
 mod read;
 
@@ -205,6 +206,10 @@ struct Expectation {
     shows: String,
     answers: Option<String>,
     times: u64,
+    /// In how many messages it comes.
+    parts: u64,
+    /// Whether it is a file, byte for byte as it was sent.
+    unchanged: bool,
 }
 
 /// The text with its number, if it is one of several.
