@@ -2,7 +2,9 @@
 
 use crate::support::{Folder, Ran, program, run};
 use interline::sandbox::script::{SHIPPED, Script, ScriptError};
+use serde_json::Value;
 use std::path::Path;
+use unicode_segmentation::UnicodeSegmentation;
 
 const DOCUMENT: &str = include_str!("../../docs/sandbox-scripts.md");
 
@@ -55,6 +57,36 @@ fn odd_things_arrive_in_the_best_form_that_each_platform_has() {
     assert!(ran.out.contains("✓ Bob on Messenger sees nothing else"), "{ran:#?}");
     assert!(ran.out.contains("✓ Carla on Instagram sees nothing else"), "{ran:#?}");
     assert!(ran.err.is_empty(), "nothing goes wrong: {ran:#?}");
+}
+
+#[test]
+fn what_is_easily_lost_arrives_whole_and_refers_to_each_phones_own_copy() {
+    let ran = run(&["sandbox", "--script", "fidelity", "--json"]).ended(0);
+    assert!(ran.err.is_empty(), "nothing goes wrong: {ran:#?}");
+    let played: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(played["holds"], true, "{ran:#?}");
+    // Looked at once more, without the script's own judgement. The rainbow stands in every part.
+    let texts = |phone: usize| -> Vec<String> {
+        let screen = played["phones"][phone]["screen"].as_array().unwrap();
+        let texts = screen.iter().filter_map(|shown| shown["text"].as_str());
+        texts.filter(|text| text.contains('🌈')).map(str::to_owned).collect()
+    };
+    let said = texts(0).concat();
+    assert_eq!(said.chars().count(), 10_000);
+    let whole = format!("Alice: {said}");
+    let borders: Vec<usize> = whole.grapheme_indices(true).map(|(at, _)| at).collect();
+    for (phone, platform, parts) in [(1, "messenger", 6), (2, "instagram", 33)] {
+        assert_eq!(played["phones"][phone]["platform"], platform);
+        let shown = texts(phone);
+        assert_eq!((shown.len(), shown.concat() == whole), (parts, true), "{platform}");
+        let mut at = 0;
+        for part in shown {
+            assert!(borders.contains(&at), "{part}");
+            assert!(platform != "instagram" || part.len() <= 1000, "{part}");
+            assert!(part.chars().count() <= 2000, "{part}");
+            at += part.len();
+        }
+    }
 }
 
 #[test]
