@@ -3,16 +3,16 @@
 //! Asked by `interline explain` and by the chore that writes `docs/fidelity.md`. It decides nothing itself: the codec,
 //! the route and `fit` answer, as they do in the relay and deliver stages. It reads no store, so that the caller says
 //! what is known of the message that an event is about; and it fetches nothing: media that turn out to be something
-//! else than their origin says may still arrive in another form.
+//! else than their origin says may still arrive in another form, and so may what only `ffmpeg` converts.
 
 use interline_bridge_api::{BodyError, Bridge, ChatKind, ItemError};
 use interline_envelope::{
     AccountRef, Address, Envelope, IdKey, Kind, MediaKind, Redacted, ReplyTo, Target,
 };
 use interline_relay::{
-    Absorbed, Action, Attribution, Conversation, Directory, FitInput, Form, Means, MediaSource,
-    OriginTraits, OutMedia, Outgoing, Participant, ReactionForm, Recipient, Reference, Route,
-    alias, fit, route,
+    Absorbed, Action, Attribution, Conversation, Conversions, Directory, FitInput, Form, Means,
+    MediaSource, OriginTraits, OutMedia, Outgoing, Participant, ReactionForm, Recipient, Reference,
+    Route, alias, fit, route,
 };
 use serde::Serialize;
 
@@ -157,7 +157,7 @@ fn explain_one(
         target: &references.1,
         earlier_reaction: circumstances.earlier_reaction,
         mark_forwarded: false,
-        means: Means::default(),
+        means: Means { conversions: Conversions::BUILT_IN, links: None },
     });
     explanation.form = plan.form.as_str();
     explanation.shown = plan.outgoings.iter().map(shown).collect();

@@ -55,6 +55,7 @@ pub(super) struct Args {
     /// storm: many messages in three conversations, with webhooks posted twice and batched anew.
     /// outage: platforms that fail, hang and throttle, and a broker that is cut off; all arrives once.
     /// odd: stickers, contacts, polls, edits, unsends, emoji, endless words, right-to-left text.
+    /// fidelity: voice notes, a sticker, 10,000 characters of emoji, answers, a reaction, an edit, an unsend.
     #[arg(long, value_parser = script, value_name = "NAME|FILE", verbatim_doc_comment)]
     script: Option<Script>,
     /// Print JSON: with a script one object with phones and checks; else one object a line.

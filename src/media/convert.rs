@@ -68,7 +68,7 @@ impl Converter {
 
     /// What can be converted.
     pub const fn conversions(&self) -> Conversions {
-        Conversions { pictures: true, sounds_and_films: self.ffmpeg.is_some() }
+        Conversions { sounds_and_films: self.ffmpeg.is_some(), ..Conversions::BUILT_IN }
     }
 
     /// Converts a medium. `mime`: what it is. `bytes_max`: the largest result that is of use.

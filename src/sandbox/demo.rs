@@ -17,7 +17,7 @@ use std::time::Duration;
 /// How long a phone may be watched for what it must show. Generous: it is no measure of speed.
 pub const LIMIT: Duration = Duration::from_secs(30);
 /// The longest text that Instagram takes, in bytes.
-const INSTAGRAM_TEXT_BYTES_MAX: usize = 1000;
+pub(super) const INSTAGRAM_TEXT_BYTES_MAX: usize = 1000;
 
 const GREETING: &str = "Hi both! I am on WhatsApp. Where are you? 👋";
 const ANSWER: &str = "On Messenger, and I can hear you.";

@@ -3,6 +3,7 @@
 use super::cast::Member;
 use interline_sandbox::{Content, Media, MediaKind, Seen};
 use serde_json::{Value, json};
+use unicode_segmentation::UnicodeSegmentation;
 
 /// How much of a long text is shown at its beginning and at its end, in characters.
 const BEGINNING_CHARS: usize = 50;
@@ -132,15 +133,27 @@ pub(super) fn shortened(text: &str) -> String {
     if count <= BEGINNING_CHARS + 2 * END_CHARS {
         return line;
     }
-    let beginning: String = line.chars().take(BEGINNING_CHARS).collect();
-    let end: String = line.chars().skip(count - END_CHARS).collect();
-    // At a word, so that no sign that is made of several is shown in half; but an endless word is shown in part.
+    let beginning = bytes_of(line.graphemes(true), BEGINNING_CHARS);
+    let beginning = line.get(..beginning).unwrap_or_default();
+    let end = bytes_of(line.graphemes(true).rev(), END_CHARS);
+    let end = line.get(line.len() - end..).unwrap_or_default();
+    // At a word; but an endless word is shown in part.
     let most = |part: &&str, of: &str| part.chars().count() * 4 > of.chars().count();
     let head =
-        beginning.rsplit_once(' ').map(|(head, _)| head).filter(|head| most(head, &beginning));
-    let tail = end.split_once(' ').map(|(_, tail)| tail).filter(|tail| most(tail, &end));
-    let (beginning, end) = (head.unwrap_or(&beginning), tail.unwrap_or(&end));
+        beginning.rsplit_once(' ').map(|(head, _)| head).filter(|head| most(head, beginning));
+    let tail = end.split_once(' ').map(|(_, tail)| tail).filter(|tail| most(tail, end));
+    let (beginning, end) = (head.unwrap_or(beginning), tail.unwrap_or(end));
     format!("{beginning} … {end}   ({} bytes)", text.len())
+}
+
+/// How many bytes the first signs have that are `chars` characters together, so that none is shown in half.
+fn bytes_of<'t>(signs: impl Iterator<Item = &'t str>, mut chars: usize) -> usize {
+    let fits = |sign: &&str| {
+        let left = chars.checked_sub(sign.chars().count());
+        chars = left.unwrap_or(chars);
+        left.is_some()
+    };
+    signs.take_while(fits).map(str::len).sum()
 }
 
 /// A screen as JSON: an array with one object a message. Texts are whole; files are described, not included.
@@ -243,6 +256,14 @@ pub(super) mod tests {
         assert_eq!(shortened("short"), "short");
         let endless = shortened(&format!("Alice: {}", "x".repeat(500)));
         assert!(endless.starts_with("Alice: xxx"), "{endless}");
+    }
+
+    #[test]
+    fn no_sign_that_is_made_of_several_is_shown_in_half() {
+        let family = "👨‍👩‍👧‍👦";
+        let shown = shortened(&format!("A{}", family.repeat(100)));
+        let expected = format!("A{} … {}   (2501 bytes)", family.repeat(7), family.repeat(3));
+        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -31,6 +31,14 @@ message to Instagram: fallback
 }
 
 #[test]
+fn a_sticker_is_explained_as_the_picture_that_the_daemon_makes_of_it() {
+    for target in ["messenger", "instagram"] {
+        let out = explain("whatsapp", "sticker", &["--to", target]).out;
+        assert!(out.contains("  | [photo]\n  sticker-as-image: "), "{out}");
+    }
+}
+
+#[test]
 fn every_envelope_of_a_webhook_is_explained() {
     let ran = run(&["explain", "whatsapp", &fixture("whatsapp.json"), "--to", "instagram"]);
     let expected = "\

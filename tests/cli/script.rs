@@ -2,7 +2,9 @@
 
 use crate::support::{Folder, Ran, program, run};
 use interline::sandbox::script::{SHIPPED, Script, ScriptError};
+use serde_json::Value;
 use std::path::Path;
+use unicode_segmentation::UnicodeSegmentation;
 
 const DOCUMENT: &str = include_str!("../../docs/sandbox-scripts.md");
 
@@ -55,6 +57,36 @@ fn odd_things_arrive_in_the_best_form_that_each_platform_has() {
     assert!(ran.out.contains("✓ Bob on Messenger sees nothing else"), "{ran:#?}");
     assert!(ran.out.contains("✓ Carla on Instagram sees nothing else"), "{ran:#?}");
     assert!(ran.err.is_empty(), "nothing goes wrong: {ran:#?}");
+}
+
+#[test]
+fn what_is_easily_lost_arrives_whole_and_refers_to_each_phones_own_copy() {
+    let ran = run(&["sandbox", "--script", "fidelity", "--json"]).ended(0);
+    assert!(ran.err.is_empty(), "nothing goes wrong: {ran:#?}");
+    let played: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(played["holds"], true, "{ran:#?}");
+    // Looked at once more, without the script's own judgement. The rainbow stands in every part.
+    let texts = |phone: usize| -> Vec<String> {
+        let screen = played["phones"][phone]["screen"].as_array().unwrap();
+        let texts = screen.iter().filter_map(|shown| shown["text"].as_str());
+        texts.filter(|text| text.contains('🌈')).map(str::to_owned).collect()
+    };
+    let said = texts(0).concat();
+    assert_eq!(said.chars().count(), 10_000);
+    let whole = format!("Alice: {said}");
+    let borders: Vec<usize> = whole.grapheme_indices(true).map(|(at, _)| at).collect();
+    for (phone, platform, parts) in [(1, "messenger", 6), (2, "instagram", 33)] {
+        assert_eq!(played["phones"][phone]["platform"], platform);
+        let shown = texts(phone);
+        assert_eq!((shown.len(), shown.concat() == whole), (parts, true), "{platform}");
+        let mut at = 0;
+        for part in shown {
+            assert!(borders.contains(&at), "{part}");
+            assert!(platform != "instagram" || part.len() <= 1000, "{part}");
+            assert!(part.chars().count() <= 2000, "{part}");
+            at += part.len();
+        }
+    }
 }
 
 #[test]
@@ -157,6 +189,63 @@ from = "alice"
         "own.toml:20:8: step[4].wait: this is no duration; write",
         "own.toml:22:1: expect[0].shows: what must the phone show?",
         "own.toml:24:8: expect[0].from: these two are not in one conversation",
+    ] {
+        assert!(told.contains(part), "{part}\nis not in\n{told}");
+    }
+}
+
+#[test]
+fn mistakes_in_long_texts_are_told_with_line_and_key_and_how_to_mend_them() {
+    let told = mistakes(
+        r#"
+[[step]]
+who = "alice"
+say = "Look: {repeat}"
+
+[[step]]
+who = "alice"
+say = "Look"
+often = 3
+
+[[step]]
+who = "alice"
+say = "Look"
+repeat = "Ha"
+often = 3
+
+[[step]]
+who = "alice"
+say = "{repeat}"
+repeat = "Ha"
+
+[[step]]
+who = "alice"
+say = "{repeat}"
+repeat = "Nobody hears that much"
+often = 10_000
+
+[[expect]]
+phone = "bob"
+from = "alice"
+shows = "[audio, audio/ogg, 47 bytes]"
+parts = 2
+unchanged = true
+
+[[expect]]
+phone = "bob"
+from = "alice"
+shows = "Look"
+part = 2
+"#,
+    );
+    for part in [
+        "own.toml:4:7: step[0].say: {repeat} stands for what `repeat` says; write that",
+        "own.toml:9:9: step[1].often: nothing is repeated; write it",
+        "own.toml:14:10: step[2].repeat: `say` names its place once; write say = \"Ho {repeat}\"",
+        "own.toml:20:10: step[3].repeat: how often? write often = 100",
+        "own.toml:26:9: step[4].often: the text has more than 131072 bytes; write a lower number",
+        "own.toml:33:13: expect[0].unchanged: this is said of a file, which comes in one message",
+        "own.toml:39:1: expect[1].part: there is no such key in expect[1]; did you mean `parts`?",
     ] {
         assert!(told.contains(part), "{part}\nis not in\n{told}");
     }

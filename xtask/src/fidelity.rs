@@ -208,7 +208,8 @@ new line, and · is the invisible character that keeps a literal mark from becom
 target's own copy of the other message is quoted natively. In parentheses stand the rules that took something away; the
 last table has them all. The author is Alice; where more than two people hear each other, her name stands before her
 words. Media are fetched and converted when they are sent: one that turns out to be something else than its platform
-says, or that cannot be had, leaves a placeholder.
+says, or that cannot be had, leaves a placeholder. Sound and film are shown as they arrive without `ffmpeg`; with it, what
+the target does not take as it is arrives converted.
 ";
 
 const RULES: &str = "

@@ -3,6 +3,7 @@
 //! `docs/sandbox-scripts.md` has the grammar.
 
 mod judge;
+mod long;
 mod play;
 mod read;
 
@@ -18,10 +19,11 @@ use std::time::Duration;
 pub use play::play;
 
 /// The scripts in this program besides the demo: their name and their text.
-pub const SHIPPED: [(&str, &str); 3] = [
+pub const SHIPPED: [(&str, &str); 4] = [
     ("storm", include_str!("../scripts/storm.toml")),
     ("outage", include_str!("../scripts/outage.toml")),
     ("odd", include_str!("../scripts/odd.toml")),
+    ("fidelity", include_str!("../scripts/fidelity.toml")),
 ];
 /// The most that a script may have, in bytes.
 const BYTES_MAX: u64 = 1 << 20;
@@ -205,6 +207,10 @@ struct Expectation {
     shows: String,
     answers: Option<String>,
     times: u64,
+    /// In how many messages it comes.
+    parts: u64,
+    /// Whether it is a file, byte for byte as it was sent.
+    unchanged: bool,
 }
 
 /// The text with its number, if it is one of several.

@@ -1,6 +1,6 @@
 //! Plays a script on a sandbox.
 
-use super::judge::{count_for, judge, mentions};
+use super::judge::{count_for, files_sent, judge, mentions};
 use super::{Deed, Happens, Script, Step, Target, Trouble, heal_broker, numbered};
 use crate::sandbox::cast::{self, Member};
 use crate::sandbox::demo::{Check, MP4, OGG, PHOTO, Played, answered, equal, quiet};
@@ -287,9 +287,13 @@ impl Stage<'_> {
             }
         }
         let (counts, empty) = quiet(&self.platforms, &self.broker, script.limit).await;
-        for member in cast::people(script.setup.rooms) {
-            let view = self.phones.get(member.name).map(Phone::view).unwrap_or_default();
-            self.checks.extend(judge(member, &script.expectations, &view));
+        let view = |member: Member| self.phones.get(member.name).map(Phone::view);
+        let views: Vec<(Member, Vec<Seen>)> = cast::people(script.setup.rooms)
+            .map(|member| (member, view(member).unwrap_or_default()))
+            .collect();
+        let sent = files_sent(&views);
+        for (member, view) in &views {
+            self.checks.extend(judge(*member, &script.expectations, view, &sent));
         }
         self.checks.push(empty);
         for (platform, counts) in self.platforms.iter().zip(counts) {

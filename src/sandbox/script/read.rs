@@ -1,5 +1,6 @@
 //! Reads a script with the reader of the config: every mistake at once, with line, key and how to mend it.
 
+use super::long::whole_words;
 use super::{Deed, Expectation, Happens, Script, Step, Target, Trouble, Webhooks};
 use crate::config::TableReader;
 use crate::sandbox::Setup;
@@ -9,10 +10,12 @@ use std::time::Duration;
 
 /// The most that one step may say, or one expectation may want.
 const TIMES_MAX: u64 = 1_000;
+/// The most parts that a text may come in.
+const PARTS_MAX: u64 = 1_000;
 const LONGEST: Duration = Duration::from_secs(600);
 const LIMIT: Duration = Duration::from_secs(60);
 
-type Reader<'d, 'r> = TableReader<'d, 'r>;
+pub(super) type Reader<'d, 'r> = TableReader<'d, 'r>;
 
 /// What a step can be: the key that names it.
 const DEEDS: [&str; 15] = [
@@ -33,7 +36,8 @@ const DEEDS: [&str; 15] = [
     "window",
 ];
 /// What else a step can have.
-const MODIFIERS: [&str; 7] = ["who", "to", "times", "on", "name", "address", "phone"];
+const MODIFIERS: [&str; 9] =
+    ["who", "to", "times", "repeat", "often", "on", "name", "address", "phone"];
 const EVENTS: [&str; 5] = ["fault", "heal", "wait", "settle", "clock"];
 /// The clock may go further than anybody waits.
 const FURTHEST: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -211,7 +215,7 @@ fn deed(table: &mut Reader<'_, '_>, key: &str) -> Option<Deed> {
         if table.flag(key, true) { Some(deed) } else { no(table, key) }
     };
     Some(match key {
-        "say" => Deed::Say(some_words(table, "say")?),
+        "say" => Deed::Say(whole_words(table, "say")?),
         "reply" => Deed::Reply { text: some_words(table, "reply")?, to: words(table, "to") },
         "react" => Deed::React { sign: some_words(table, "react")?, to: words(table, "to") },
         "unreact" => {
@@ -273,17 +277,25 @@ fn place(table: &mut Reader<'_, '_>) -> Option<Deed> {
 
 fn expectation(table: &mut Reader<'_, '_>, rooms: usize) -> Option<Expectation> {
     let (phone, from) = (person(table, "phone", rooms), person(table, "from", rooms));
-    let shows = some_words(table, "shows");
+    let shows = whole_words(table, "shows");
     if shows.is_none() && !table.has("shows") {
         table.absent("shows", "what must the phone show? write it as the phone shows it, as in shows = \"Alice: Hello\"");
     }
     let answers = words(table, "answers");
     let times = table.number("times", 1, 1..=TIMES_MAX);
+    let parts = table.number("parts", 1, 1..=PARTS_MAX);
+    let unchanged = table.flag("unchanged", false);
+    if unchanged && parts > 1 {
+        table.contradiction(
+            "unchanged",
+            "this is said of a file, which comes in one message; leave out either this or `parts`",
+        );
+    }
     let (phone, from) = (phone?, from?);
     if phone == from || !room(phone).contains(&from) {
         table.contradiction("from", "these two are not in one conversation; name somebody else who is in the phone's owner's");
     }
-    Some(Expectation { phone, from, shows: shows?, answers, times })
+    Some(Expectation { phone, from, shows: shows?, answers, times, parts, unchanged })
 }
 
 fn room(member: Member) -> [Member; 3] {
@@ -317,7 +329,7 @@ fn words(table: &mut Reader<'_, '_>, key: &'static str) -> Option<String> {
     table.text(key).map(|found| found.value.to_owned())
 }
 
-fn some_words(table: &mut Reader<'_, '_>, key: &'static str) -> Option<String> {
+pub(super) fn some_words(table: &mut Reader<'_, '_>, key: &'static str) -> Option<String> {
     let text = words(table, key)?;
     if text.is_empty() {
         table.contradiction(key, "this is empty; write a text");

@@ -16,6 +16,11 @@ pub struct Conversions {
     pub sounds_and_films: bool,
 }
 
+impl Conversions {
+    /// What the daemon does itself, whatever is installed.
+    pub const BUILT_IN: Self = Self { pictures: true, sounds_and_films: false };
+}
+
 /// One conversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
