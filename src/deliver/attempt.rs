@@ -235,7 +235,8 @@ impl Delivering {
             let plans = requests.iter().map(request_plan).collect();
             let carries = carried(dispatch);
             let (id, time, to) = (dispatch.id, dispatch.envelope.time, dispatch.to.clone());
-            let begin = NewDispatch { id, time, to, plans, carries };
+            let reaction = requests.first().and_then(|first| first.reaction.clone());
+            let begin = NewDispatch { id, time, to, plans, carries, reaction };
             let ((begun, released), ()) = tokio::try_join!(
                 self.store().begin(begin, now),
                 self.keep_sent(&live, dispatch, requests, now)
@@ -586,7 +587,11 @@ fn request_plan(planned: &Planned) -> RequestPlan {
 fn requests_of(row: &DispatchRow) -> Result<Vec<Planned>, String> {
     let read = |row: &RequestRow| {
         let likeness = row.likeness.clone();
-        serde_json::from_slice(&row.plan).map(|request| Planned { request, likeness })
+        serde_json::from_slice(&row.plan).map(|request| Planned {
+            request,
+            likeness,
+            reaction: None,
+        })
     };
     row.requests.iter().map(read).collect::<Result<_, _>>().map_err(|error| {
         format!("the stored plan of this dispatch cannot be read: {error}; was it written by a later version?")

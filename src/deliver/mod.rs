@@ -18,6 +18,7 @@ mod observe;
 mod pace;
 mod parking;
 mod plan;
+mod reactions;
 mod recent;
 mod record;
 mod references;

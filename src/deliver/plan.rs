@@ -4,6 +4,7 @@
 //! again from the start.
 
 use super::account::Delivering;
+use super::reactions;
 use super::references::{self, References};
 use crate::dead::Reason;
 use crate::live::{Account, Live};
@@ -13,7 +14,7 @@ use interline_envelope::{Address, Dispatch, Redacted};
 use interline_relay::{
     Action, FitInput, Form, Loss, Means, MediaLinks, OriginTraits, Recipient, Refusal, likeness_of,
 };
-use interline_store::{Awaited, StoreError};
+use interline_store::{Awaited, NewReaction, StoreError};
 use std::panic::AssertUnwindSafe;
 use tracing::debug;
 
@@ -46,6 +47,8 @@ pub(super) struct Planned {
     pub(super) request: Request,
     /// What an echo of it looks like, where the platform gives no marker back.
     pub(super) likeness: Option<Redacted<String>>,
+    /// On the first: what stands of a reaction once its intent is written.
+    pub(super) reaction: Option<NewReaction>,
 }
 
 /// What a plan may still wait for. Each is false once it has waited for long enough.
@@ -83,6 +86,7 @@ pub(super) async fn plan(
 ) -> Result<Vec<Planned>, PlanError> {
     let Some(account) = on.account_now(live) else { return Err(PlanError::NoAccount) };
     let References { reply, target } = references::resolve(on, dispatch, waits.references).await?;
+    let earlier = reactions::earlier(on, dispatch).await?;
     let to = recipient(&dispatch.to);
     let origin_bridge = live.bridge(&dispatch.origin.account.account.platform);
     let capabilities = account.capabilities(ChatKind::Direct);
@@ -101,7 +105,7 @@ pub(super) async fn plan(
         origin,
         reply: &reply,
         target: &target,
-        earlier_reaction: None,
+        earlier_reaction: earlier.as_ref().and_then(|earlier| earlier.form),
         mark_forwarded: false,
         means: Means { conversions: on.media().conversions(), links },
     };
@@ -113,6 +117,7 @@ pub(super) async fn plan(
     let outgoings = with_media(on, live, &input, dispatch, fitted.outgoings, waits.media);
     let (outgoings, lost) = outgoings.await?;
     losses.extend(lost);
+    let mut reaction = earlier.and_then(|earlier| earlier.then(dispatch, &outgoings));
     let mut requests = Vec::with_capacity(outgoings.len());
     for (index, mut outgoing) in outgoings.into_iter().enumerate() {
         let marker = crate::wire::Marker {
@@ -124,7 +129,7 @@ pub(super) async fn plan(
         request.marker = Some(marker.to_string());
         let is_marked = capabilities.marker_bytes_max.is_some();
         let likeness = if is_marked { None } else { likeness_of(&outgoing.action) };
-        requests.push(Planned { request, likeness });
+        requests.push(Planned { request, likeness, reaction: reaction.take() });
     }
     if !losses.is_empty() {
         let losses: Vec<&str> = losses.iter().map(|loss| loss.as_str()).collect();

@@ -223,3 +223,28 @@ async fn g3_an_answer_quotes_on_every_phone_the_copy_that_is_there() {
     }
     assert_eq!(world.stop().await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_heart_that_was_set_on_instagram_goes_when_another_reaction_takes_its_place_or_none() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, carla) = (whatsapp(1, "Alice"), instagram(1, "Carla"));
+    let named = vec![("pair".to_owned(), vec![alice.clone(), carla.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    world.start();
+    world.phone(&carla).say("look").unwrap();
+    let id = world.until(&alice, "the text", |view| view.len() == 1).await[0].native_id.clone();
+    let loved = |view: &[Seen]| view[0].reaction.is_some();
+    let heart_is_gone = |view: &[Seen]| view[0].reaction.is_none();
+    world.phone(&alice).react(&id, "❤").unwrap();
+    world.until(&carla, "the heart", loved).await;
+    world.phone(&alice).react(&id, "👍").unwrap();
+    let told = |view: &[Seen]| view.len() == 2 && heart_is_gone(view);
+    world.until(&carla, "words in place of the heart", told).await;
+    world.phone(&alice).react(&id, "❤").unwrap();
+    world.until(&carla, "the heart once more", loved).await;
+    // WhatsApp does not say which reaction is taken away.
+    world.phone(&alice).unreact(&id).unwrap();
+    world.until(&carla, "no heart", heart_is_gone).await;
+    assert_eq!(world.stop().await, Some(0));
+    assert_eq!(world.phone(&carla).received_texts(), ["reacted 👍 to \"look\""]);
+}

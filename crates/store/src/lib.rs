@@ -17,8 +17,8 @@ pub use key_file::RootKeyFile;
 pub use rows::{
     Awaited, Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane,
     HeldRow, HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked,
-    NewSent, Parked, ReadByAll, ReadUpTo, ReceiptWanted, Released, RequestOutcome, RequestPlan,
-    RequestRow, RequestState, ServiceWindow, Settings, Settled,
+    NewReaction, NewSent, Parked, ReactionShown, ReadByAll, ReadUpTo, ReceiptWanted, Released,
+    RequestOutcome, RequestPlan, RequestRow, RequestState, ServiceWindow, Settings, Settled,
 };
 pub use sqlite::SqliteStore;
 
@@ -168,6 +168,17 @@ pub trait Store: Send + Sync {
         envelope: EnvelopeId,
         participant: &Address,
     ) -> Result<Vec<Copy>, StoreError>;
+
+    /// How the reaction of `by` to a message is shown to `on`; nothing where none stands.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn reaction_shown(
+        &self,
+        message: EnvelopeId,
+        by: &Address,
+        on: &Address,
+    ) -> Result<Option<ReactionShown>, StoreError>;
 
     /// Whose echo came, on a platform that gives no marker back. One that looks like a send of unknown fate, and is not
     /// older than that, settles it. `time`: the platform's, UTC milliseconds.

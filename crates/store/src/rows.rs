@@ -127,6 +127,29 @@ pub struct NewDispatch {
     pub plans: Vec<RequestPlan>,
     /// The message that it carries on: it does not begin if that was taken back before it came.
     pub carries: Option<NativeMessage>,
+    /// What stands of a reaction from now on.
+    pub reaction: Option<NewReaction>,
+}
+
+/// How a person's reaction to a message is shown to somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReactionShown {
+    /// It is set on the copy.
+    Set,
+    /// It was told in words.
+    Told,
+}
+
+/// What stands of somebody's reaction to a message once a dispatch has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewReaction {
+    /// The message.
+    pub message: EnvelopeId,
+    /// Who reacted.
+    pub by: Address,
+    /// How it is shown; nothing once it was taken away.
+    pub shown: Option<ReactionShown>,
 }
 
 /// A message as its own chat knows it.

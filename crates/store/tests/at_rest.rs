@@ -70,7 +70,7 @@ async fn fill(store: &SqliteStore) {
             native_id: format!("{native_id}-later").as_str().into(),
         };
         let carries = Some(message.clone());
-        let new = NewDispatch { id, time: now, to: person.clone(), plans, carries };
+        let new = NewDispatch { id, time: now, to: person.clone(), plans, carries, reaction: None };
         store.begin(new, now).await.unwrap();
         let copy = NewCopy {
             account: person.account.clone(),

@@ -29,7 +29,14 @@ async fn begun(folder: &tempfile::TempDir, requests: usize) -> (SqliteStore, i64
     let plans: Vec<_> =
         (0..requests).map(|_| RequestPlan { body: b"plan".to_vec(), likeness: None }).collect();
     let to = Address::parse("whatsapp/1/15550001111").unwrap();
-    let new = NewDispatch { id: id(1), time, to: to.clone(), plans: plans.clone(), carries: None };
+    let new = NewDispatch {
+        id: id(1),
+        time,
+        to: to.clone(),
+        plans: plans.clone(),
+        carries: None,
+        reaction: None,
+    };
     store.begin(new, time).await.unwrap();
     let account = to.account;
     let sent = NewSent { id: id(1), time, account, body: b"sealed".to_vec(), plans, since: 5 };

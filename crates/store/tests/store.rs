@@ -47,7 +47,14 @@ fn new_dispatch(n: u8, requests: usize) -> NewDispatch {
     let plans = (0..requests)
         .map(|n| RequestPlan { body: format!("plan {n}").into_bytes(), likeness: None })
         .collect();
-    NewDispatch { id: dispatch_id(n), time: now(), to: address(BOB), plans, carries: None }
+    NewDispatch {
+        id: dispatch_id(n),
+        time: now(),
+        to: address(BOB),
+        plans,
+        carries: None,
+        reaction: None,
+    }
 }
 
 fn copy(native_id: &str, to: &str, part: u16) -> NewCopy {

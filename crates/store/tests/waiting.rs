@@ -85,7 +85,7 @@ fn parked(n: u8, awaits: Awaited) -> NewParked {
 fn new_dispatch(n: u8, likeness: Option<&str>) -> NewDispatch {
     let likeness = likeness.map(Redacted::from);
     let plans = vec![RequestPlan { body: b"plan".to_vec(), likeness }];
-    NewDispatch { id: id(n), time: now(), to: address(BOB), plans, carries: None }
+    NewDispatch { id: id(n), time: now(), to: address(BOB), plans, carries: None, reaction: None }
 }
 
 async fn held(store: &SqliteStore) -> Vec<u8> {

@@ -6,7 +6,7 @@
 use super::memory::{DAY_MS, Kind, day_table, days, make_day, now_ms, oldest_day};
 use super::sent;
 use super::writer::Db;
-use super::{echoes, parked};
+use super::{echoes, parked, reactions};
 use crate::{
     Begun, DispatchRow, DispatchState, Intent, NativeMessage, NewDispatch, Released,
     RequestOutcome, RequestRow, RequestState, Settled, StoreError,
@@ -113,6 +113,9 @@ pub(super) fn begin(
     let row = DispatchRow { state: DispatchState::Open, requests, to: Some(new.to.clone()) };
     write(db, new.id, place_of(db, new.time), &row)?;
     open_send(db, new.id, 0, &row, intended_at)?;
+    if let Some(reaction) = &new.reaction {
+        reactions::record(db, reaction, &new.to, intended_at)?;
+    }
     Ok((Begun::Now, Vec::new()))
 }
 

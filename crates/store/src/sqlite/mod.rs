@@ -11,6 +11,7 @@ mod held;
 mod keyed;
 mod memory;
 mod parked;
+mod reactions;
 mod receipts;
 mod schema;
 mod sent;
@@ -20,8 +21,8 @@ mod writer;
 use crate::{
     Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane, HeldRow,
     HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked, NewSent,
-    Parked, ReadByAll, ReadUpTo, Released, RequestOutcome, ServiceWindow, Settings, Settled, Store,
-    StoreError,
+    Parked, ReactionShown, ReadByAll, ReadUpTo, Released, RequestOutcome, ServiceWindow, Settings,
+    Settled, Store, StoreError,
 };
 use async_trait::async_trait;
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
@@ -246,6 +247,16 @@ impl Store for SqliteStore {
     ) -> Result<Vec<Copy>, StoreError> {
         let participant = participant.clone();
         self.writer.run(move |db| copies::copies_of(db, envelope, &participant)).await
+    }
+
+    async fn reaction_shown(
+        &self,
+        message: EnvelopeId,
+        by: &Address,
+        on: &Address,
+    ) -> Result<Option<ReactionShown>, StoreError> {
+        let (by, on) = (by.clone(), on.clone());
+        self.writer.run(move |db| reactions::shown(db, message, &by, &on)).await
     }
 
     async fn recognise_echo(

@@ -1,0 +1,52 @@
+//! What stands of a person's reaction on the target: what replaces it, or takes it away, has to undo just that.
+//!
+//! Asked for before the plan, written with the first intent: a plan that was interrupted goes on as it began.
+
+use super::account::Delivering;
+use interline_envelope::{Dispatch, EnvelopeId, ReactionAction, Target};
+use interline_relay::{Action, Outgoing, ReactionForm};
+use interline_store::{NewReaction, ReactionShown, StoreError};
+
+/// A message that somebody reacts to, and how the reaction of the same person that stands until now was shown.
+#[derive(Debug)]
+pub(super) struct Earlier {
+    message: EnvelopeId,
+    pub(super) form: Option<ReactionForm>,
+}
+
+/// Nothing where a dispatch is no reaction, or nobody knows the message.
+pub(super) async fn earlier(
+    on: &Delivering,
+    dispatch: &Dispatch,
+) -> Result<Option<Earlier>, StoreError> {
+    let Some(Target::Messages { native_ids }) = &dispatch.envelope.target else { return Ok(None) };
+    let native_id = native_ids.first().filter(|_| dispatch.envelope.reaction.is_some());
+    let Some(native_id) = native_id else { return Ok(None) };
+    let by = &dispatch.origin.account;
+    let Some(known) = on.store().envelope_of(&by.account, &by.user, native_id).await? else {
+        return Ok(None);
+    };
+    let shown = on.store().reaction_shown(known.envelope, by, &dispatch.to).await?;
+    let form = shown.map(|shown| match shown {
+        ReactionShown::Set => ReactionForm::Native,
+        ReactionShown::Told => ReactionForm::Text,
+    });
+    Ok(Some(Earlier { message: known.envelope, form }))
+}
+
+impl Earlier {
+    /// What stands once these requests were sent.
+    pub(super) fn then(&self, dispatch: &Dispatch, outgoings: &[Outgoing]) -> Option<NewReaction> {
+        let reaction = dispatch.envelope.reaction.as_ref()?;
+        let sets = |outgoing: &Outgoing| {
+            matches!(&outgoing.action, Action::Reaction { emoji: Some(_), .. })
+        };
+        let shown = match reaction.action {
+            ReactionAction::Add if outgoings.iter().any(sets) => Some(ReactionShown::Set),
+            ReactionAction::Add => Some(ReactionShown::Told),
+            ReactionAction::Remove => None,
+        };
+        let by = dispatch.origin.account.clone();
+        Some(NewReaction { message: self.message, by, shown })
+    }
+}
