@@ -250,6 +250,7 @@ impl Delivering {
                     attempts: failures,
                     failures,
                     since_ms: now_ms(),
+                    turn_ms: now_ms(),
                     parks: true,
                     source: Source::Queue(ticket),
                 });
@@ -489,7 +490,7 @@ impl Delivering {
     pub(super) fn attempt_of(&self, job: &Job) -> Attempt {
         let dispatch = job.dispatch.clone();
         let age_max = if job.parks { self.settings().parked_max_age } else { Duration::ZERO };
-        let parked_until = references::parked_until(&dispatch, job.since_ms, age_max);
+        let parked_until = references::parked_until(job, age_max);
         Attempt { dispatch, replayed: job.replayed, attempts: job.attempts, parked_until }
     }
 

@@ -46,6 +46,8 @@ pub(super) struct Job {
     pub(super) failures: u32,
     /// When this daemon first saw it: UTC milliseconds.
     pub(super) since_ms: i64,
+    /// When its turn in its lane came: UTC milliseconds.
+    pub(super) turn_ms: i64,
     /// False once there was no room to let it wait for what it is about.
     pub(super) parks: bool,
     pub(super) source: Source,

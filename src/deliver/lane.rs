@@ -7,7 +7,7 @@
 //!
 //! A lane outlives the broker's channel: it finishes the request that it is in and drops what it has queued, which
 //! the broker delivers again. *Invariant:* only the lane's own task takes held rows away; what the store lets go of what
-//! was parked is put behind them.
+//! was parked is put before them.
 
 use super::account::Delivering;
 use super::attempt::{Early, Step};
@@ -15,6 +15,7 @@ use super::holding::{has_deliveries, make_room};
 use super::job::{Job, Source};
 use super::parking::parked;
 use super::windows::Listener;
+use crate::clock::now_ms;
 use crate::dead::Reason;
 use interline_envelope::{Address, Dispatch, DispatchId, Kind, LaneId};
 use interline_notice::Cause;
@@ -63,6 +64,8 @@ pub(super) struct LaneState {
     told: HashSet<Address>,
     /// How often rows came from elsewhere: what was parked is let go into the held rows.
     looks: u64,
+    /// What is let pass an answer to it. As many as stand in the lane at most.
+    ahead: Vec<DispatchId>,
 }
 
 enum Next {
@@ -97,10 +100,11 @@ impl Lane {
         self.wake.notify_one();
     }
 
-    /// Something was moved to the held rows of this lane.
+    /// Something was moved before the held rows of this lane.
     pub(super) fn look_at_held(&self) {
         let mut state = self.lock();
         state.held = true;
+        state.returned = true;
         state.looks += 1;
         drop(state);
         self.wake.notify_one();
@@ -138,15 +142,7 @@ impl Lane {
     /// Takes what a dispatch waits for out of the queue, if it stands behind it.
     fn take(&self, awaits: &Awaited) -> Option<Job> {
         let mut state = self.lock();
-        let at = state.queue.iter().position(|job| match awaits {
-            Awaited::End(id) => job.dispatch.id == *id,
-            Awaited::Message(message) => {
-                let origin = &job.dispatch.origin;
-                job.dispatch.envelope.kind == Kind::Message
-                    && origin.native_id.as_ref() == Some(&message.native_id)
-                    && origin.account.account == message.account
-            }
-        })?;
+        let at = state.queue.iter().position(|job| is_awaited(job, awaits))?;
         state.queue.remove(at)
     }
 
@@ -266,6 +262,7 @@ fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
         attempts: row.attempts,
         failures: 0,
         since_ms: row.held_at,
+        turn_ms: row.held_at,
         parks: true,
         source: Source::Held { seq: row.seq },
     })
@@ -280,6 +277,7 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
         let wait = on.sleep(on.backoff(&on.attempt_of(&job)));
         under_pressure(lane, on, &mut job, None, wait).await;
     }
+    job.turn_ms = now_ms();
     loop {
         if on.is_stopping() || !on.is_current(&job) {
             return false;
@@ -454,9 +452,42 @@ async fn answered(
     blocked_since: Option<Instant>,
     awaits: &Awaited,
 ) {
-    match lane.take(awaits) {
-        Some(first) => drop(Box::pin(run_job(lane, on, first)).await),
-        None => under_pressure(lane, on, job, blocked_since, on.sleep(TARGET_POLL)).await,
+    let first = match lane.take(awaits) {
+        None => held_of(lane, on, awaits).await,
+        taken => taken,
+    };
+    let Some(first) = first else {
+        return under_pressure(lane, on, job, blocked_since, on.sleep(TARGET_POLL)).await;
+    };
+    let id = first.dispatch.id;
+    lane.lock().ahead.push(id);
+    let _finished = Box::pin(run_job(lane, on, first)).await;
+    let mut state = lane.lock();
+    state.ahead.retain(|ahead| *ahead != id);
+    // Its row may have been read already, and is gone.
+    state.returned = true;
+}
+
+/// What an answer waits for, if it stands among the first held rows of the lane.
+async fn held_of(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> {
+    if !lane.is_held() {
+        return None;
+    }
+    let rows = on.store().held_peek(HeldStage::Deliver, lane.id, HELD_ROWS_READ).await.ok()?;
+    let ahead = lane.lock().ahead.clone();
+    let rows = rows.into_iter().filter(|row| !ahead.contains(&row.dispatch));
+    rows.filter_map(|row| open_row(on, row).ok()).find(|job| is_awaited(job, awaits))
+}
+
+fn is_awaited(job: &Job, awaits: &Awaited) -> bool {
+    match awaits {
+        Awaited::End(id) => job.dispatch.id == *id,
+        Awaited::Message(message) => {
+            let origin = &job.dispatch.origin;
+            job.dispatch.envelope.kind == Kind::Message
+                && origin.native_id.as_ref() == Some(&message.native_id)
+                && origin.account.account == message.account
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! its target (G3): while the message that it is about may still come, it is told what to wait for.
 
 use super::account::Delivering;
+use super::job::Job;
 use super::plan::PlanError;
 use interline_envelope::{Dispatch, Kind, Redacted, ReplyTo, Target};
 use interline_relay::Reference;
@@ -23,10 +24,11 @@ pub(super) struct References {
     pub(super) target: Reference,
 }
 
-/// Until when a dispatch may wait for what it is about: UTC milliseconds.
-pub(super) fn parked_until(dispatch: &Dispatch, since_ms: i64, parked_max_age: Duration) -> i64 {
-    let long = match dispatch.envelope.kind {
-        Kind::Message | Kind::Unsupported => parked_max_age.min(REPLY_WAIT_MAX),
+/// Until when a dispatch may wait for what it is about: UTC milliseconds. An answer's time begins with its turn: what its
+/// lane waited for before has nothing to do with it.
+pub(super) fn parked_until(job: &Job, parked_max_age: Duration) -> i64 {
+    let (since_ms, long) = match job.dispatch.envelope.kind {
+        Kind::Message | Kind::Unsupported => (job.turn_ms, parked_max_age.min(REPLY_WAIT_MAX)),
         Kind::Edit
         | Kind::Delete
         | Kind::Reaction
@@ -35,7 +37,7 @@ pub(super) fn parked_until(dispatch: &Dispatch, since_ms: i64, parked_max_age: D
         | Kind::Referral
         | Kind::System
         | Kind::Handover
-        | Kind::Account => parked_max_age,
+        | Kind::Account => (job.since_ms, parked_max_age),
     };
     since_ms.saturating_add(i64::try_from(long.as_millis()).unwrap_or(i64::MAX))
 }

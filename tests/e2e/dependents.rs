@@ -1,10 +1,12 @@
 //! Replies, reactions, edits and deletions that come before the message that they are about, or without it.
 
 use crate::harness::{
-    Broker, INSTAGRAM, MESSENGER, Seat, World, against_both_brokers, instagram, messenger, whatsapp,
+    Broker, INSTAGRAM, LIMIT, MESSENGER, Seat, World, against_both_brokers, instagram, messenger,
+    whatsapp,
 };
 use crate::queues::{Queues, reasons};
-use interline_sandbox::Seen;
+use interline_embedded_broker::Snapshot;
+use interline_sandbox::{Fault, Order, Seen};
 use serde_json::{Value, json};
 
 against_both_brokers! {
@@ -55,6 +57,12 @@ impl<'a> Voice<'a> {
 
     async fn reacts(&mut self, mid: &str, emoji: &str) {
         let reaction = json!({"mid": mid, "action": "react", "reaction": "other", "emoji": emoji});
+        self.event("reaction", reaction).await;
+    }
+
+    async fn takes_reaction_away(&mut self, mid: &str, emoji: &str) {
+        let reaction =
+            json!({"mid": mid, "action": "unreact", "reaction": "other", "emoji": emoji});
         self.event("reaction", reaction).await;
     }
 
@@ -247,4 +255,67 @@ async fn g4_a_heart_that_was_set_on_instagram_goes_when_another_reaction_takes_i
     world.until(&carla, "no heart", heart_is_gone).await;
     assert_eq!(world.stop().await, Some(0));
     assert_eq!(world.phone(&carla).received_texts(), ["reacted 👍 to \"look\""]);
+}
+
+/// Bob's answer comes before what it answers, and both stand in the store while the send before them hangs for longer
+/// than an answer waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_an_answer_in_a_blocked_lane_finds_what_it_answers_among_what_the_store_holds() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, bob, named) = pair();
+    let mut world = World::new(&broker.uri(), named).await;
+    world.deliver =
+        "lane_blocked_timeout = \"200ms\"\nlane_deliveries_max = 2\nrequest_timeout = \"100s\""
+            .to_owned();
+    world.log_level = "interline=debug".to_owned();
+    let hangs = world.platforms.whatsapp().order(Order::next(Fault::Hang));
+    world.start();
+    let queues = queues(&broker, &bob).await;
+    let mut bob = Voice::of(&queues, &bob);
+    bob.says("m_0", "listen").await;
+    bob.replies("m_2", "m_1", "at nine").await;
+    bob.says("m_1", "when?").await;
+    bob.says("m_3", "something else").await;
+    world.until_log("a lane moved to the store", 1).await;
+    let Broker::Mock(mock) = &broker else { panic!("a mock broker was asked for") };
+    let all_held =
+        |now: &Snapshot| now.queues.values().all(|depth| depth.ready + depth.unacked == 0);
+    mock.wait_until(all_held, LIMIT).await.unwrap();
+    // Longer than an answer waits when its turn has come.
+    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    hangs.release();
+    let view = world.until(&alice, "all four", |view| view.len() == 4).await;
+    assert_eq!(shown(&view), ["listen", "when?", "at nine", "something else"]);
+    assert_eq!(view[2].quotes.as_ref(), Some(&view[1].native_id));
+    assert_eq!(world.stop().await, Some(0));
+}
+
+/// The reaction waits for its message; its removal stands in the store, behind the message, when that is let go.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_what_waited_for_its_message_comes_before_what_the_store_holds_behind_that() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, bob, named) = pair();
+    let mut world = World::new(&broker.uri(), named).await;
+    world.deliver =
+        "lane_blocked_timeout = \"200ms\"\nlane_deliveries_max = 2\nrequest_timeout = \"100s\""
+            .to_owned();
+    let hangs = world.platforms.whatsapp().order(Order::next(Fault::Hang));
+    world.start();
+    let queues = queues(&broker, &bob).await;
+    let mut bob = Voice::of(&queues, &bob);
+    bob.reacts("m_1", "🌊").await;
+    bob.says("m_1", "the harbour").await;
+    bob.takes_reaction_away("m_1", "🌊").await;
+    bob.says("m_2", "something else").await;
+    let Broker::Mock(mock) = &broker else { panic!("a mock broker was asked for") };
+    let all_held =
+        |now: &Snapshot| now.queues.values().all(|depth| depth.ready + depth.unacked == 0);
+    mock.wait_until(all_held, LIMIT).await.unwrap();
+    hangs.release();
+    world.until(&alice, "both", |view| view.len() == 2).await;
+    bob.says("m_3", "the end").await;
+    let view = world.until(&alice, "the end", |view| view.len() == 3).await;
+    assert_eq!(shown(&view), ["the harbour", "something else", "the end"]);
+    assert_eq!(view[0].reaction, None, "it was taken away");
+    assert_eq!(world.stop().await, Some(0));
 }

@@ -16,6 +16,7 @@ mod failing;
 mod harness;
 mod ingest;
 mod media;
+mod model;
 mod notices;
 mod operators;
 mod own_sends;

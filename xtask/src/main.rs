@@ -6,6 +6,7 @@ mod fidelity;
 mod ingest;
 mod needs;
 mod schema;
+mod soak;
 mod test;
 
 use std::io::Write;
@@ -17,6 +18,7 @@ cargo xtask test              install what the tests need, then check format, li
 cargo xtask bench [MESSAGES]   time the relay stage beside RabbitMQ's shovel: two queue types, two loads
 cargo xtask bench ingest       time signed webhooks into RabbitMQ: at 1,000 a second, and as fast as they go
 cargo xtask bench parts        time the codecs, fit and the envelope by themselves (criterion)
+cargo xtask soak [SEEDS]      play random conversations against the model, from seeds that nobody has seen
 cargo xtask schema [--check]  write docs/*.schema.json and docs/asyncapi.yaml from the types, or say what differs
 cargo xtask fidelity [--check]  write docs/fidelity.md, what arrives of what, or say what differs
 ";
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
         ["bench"] => bench::relay(root(), "50000"),
         ["bench", "parts"] => bench::parts(root()),
         ["bench", messages] => bench::relay(root(), messages),
+        ["soak"] => soak::run(root(), soak::SEEDS),
+        ["soak", seeds] => soak::run(root(), seeds),
         ["schema"] => schema::run(root(), false),
         ["schema", "--check"] => schema::run(root(), true),
         ["fidelity"] => fidelity::run(root(), false),

@@ -128,7 +128,7 @@ fn read(db: &Db, sql: &str, argument: i64) -> Result<Vec<Row>, StoreError> {
     .collect()
 }
 
-/// Moves rows to the held rows of their lanes, within one transaction: a crash finds them in one place or the other.
+/// Moves rows before the held rows of their lanes, in order, within one transaction: a crash finds them in one place or the other.
 /// The bound of held rows does not apply: they were within that of parked ones.
 fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<Released>, StoreError> {
     let mut released = Vec::new();
@@ -138,7 +138,8 @@ fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<Released>, Store
             body: value.body,
             held_at: value.since,
             attempts: 0,
-            first: false,
+            // All that its lane holds came after it, or it would not have been its turn to be parked.
+            first: true,
         };
         let account = AccountRef::new(value.platform, &value.account);
         held::insert_once(db, HeldStage::Deliver, value.lane, &account, &body)?;

@@ -1,0 +1,295 @@
+//! What every phone has to show in the end: who said what, and what others see of it.
+//!
+//! It knows nothing of queues, lanes or retries. What is native where stands in docs/fidelity.md: reactions between two
+//! people, but for Instagram, which shows hearts alone; everything else about a message is told in words.
+
+use super::draw::HEART;
+use interline_sandbox::{Kind, Seen};
+use std::collections::HashMap;
+
+/// A text that somebody said.
+struct Message {
+    author: usize,
+    text: String,
+    reply_to: Option<usize>,
+    /// Its id on the author's own phone.
+    own_id: String,
+    /// It was taken back in the same breath: whoever has not got it yet never does.
+    may_be_gone: bool,
+}
+
+/// What somebody did about a message.
+#[derive(Clone, Debug)]
+enum Deed {
+    Reacted(&'static str),
+    /// Took away the reaction that stood.
+    Unreacted(&'static str),
+    /// Nothing where the platform does not hand the new words over.
+    Edited(Option<String>),
+    TookBack,
+}
+
+struct Done {
+    by: usize,
+    of: usize,
+    deed: Deed,
+}
+
+/// A bubble that a phone must show.
+struct Wanted {
+    text: String,
+    quotes: Option<usize>,
+    is: Is,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Is {
+    Message(usize),
+    /// In order behind what it is about, and behind what else its author did about it.
+    About {
+        by: usize,
+        of: usize,
+    },
+    /// Names no message, so it has no place.
+    Loose,
+}
+
+/// How a deed reaches somebody.
+enum Shown {
+    /// As the reaction that stands on the message from now on.
+    Native(Option<&'static str>),
+    Words {
+        text: String,
+        quotes: Option<usize>,
+    },
+}
+
+pub(super) struct Reference {
+    cast: Vec<Kind>,
+    messages: Vec<Message>,
+    done: Vec<Done>,
+}
+
+impl Reference {
+    pub(super) fn new(cast: &[Kind]) -> Self {
+        Self { cast: cast.to_vec(), messages: Vec::new(), done: Vec::new() }
+    }
+
+    /// What is said next: no two texts are the same.
+    pub(super) fn next_text(&self) -> String {
+        let words = ["harbour", "bread 🥨", "at nine?", "これは", "a walk 👨‍👩‍👧‍👦"];
+        let n = self.messages.len();
+        format!("#{n} {}", words[n % words.len()])
+    }
+
+    /// The number of the message that it becomes.
+    pub(super) fn said(&mut self, author: usize, reply_to: Option<usize>, own_id: String) -> usize {
+        let text = self.next_text();
+        self.messages.push(Message { author, text, reply_to, own_id, may_be_gone: false });
+        self.messages.len() - 1
+    }
+
+    pub(super) fn reacted(&mut self, by: usize, of: usize, emoji: &'static str) {
+        self.done.push(Done { by, of, deed: Deed::Reacted(emoji) });
+    }
+
+    pub(super) fn unreacted(&mut self, by: usize, of: usize) {
+        let before = self.done.iter().rev().find_map(|done| match done.deed {
+            Deed::Reacted(emoji) if (done.by, done.of) == (by, of) => Some(emoji),
+            Deed::Reacted(_) | Deed::Unreacted(_) | Deed::Edited(_) | Deed::TookBack => None,
+        });
+        let before = before.expect("only what was set is taken away");
+        self.done.push(Done { by, of, deed: Deed::Unreacted(before) });
+    }
+
+    pub(super) fn edited(&mut self, by: usize, of: usize, text: Option<String>) {
+        self.done.push(Done { by, of, deed: Deed::Edited(text) });
+    }
+
+    pub(super) fn took_back(&mut self, by: usize, of: usize, may_be_gone: bool) {
+        self.messages[of].may_be_gone = may_be_gone;
+        self.done.push(Done { by, of, deed: Deed::TookBack });
+    }
+
+    pub(super) fn author(&self, message: usize) -> usize {
+        self.messages[message].author
+    }
+
+    pub(super) fn own_id(&self, message: usize) -> &str {
+        &self.messages[message].own_id
+    }
+
+    /// A message as everybody but its author sees it.
+    pub(super) fn line(&self, message: usize) -> String {
+        let Message { author, text, .. } = &self.messages[message];
+        if self.is_named() { format!("{}: {text}", self.alias(*author)) } else { text.clone() }
+    }
+
+    /// Authors are named where more than two hear each other.
+    fn is_named(&self) -> bool {
+        self.cast.len() > 2
+    }
+
+    /// Only WhatsApp hands names over.
+    fn alias(&self, who: usize) -> &'static str {
+        match self.cast[who] {
+            Kind::WhatsApp => super::NAME_ON_WHATSAPP,
+            Kind::Messenger => "Someone on Messenger",
+            Kind::Instagram => "Someone on Instagram",
+        }
+    }
+
+    fn shown(&self, done: &Done, to: usize) -> Shown {
+        let actor =
+            if self.is_named() { format!("{} ", self.alias(done.by)) } else { String::new() };
+        let text = &self.messages[done.of].text;
+        let takes = |emoji: &str| self.cast[to] != Kind::Instagram || emoji == HEART;
+        let words = |text: String, quotes| Shown::Words { text, quotes };
+        match &done.deed {
+            Deed::Reacted(emoji) if !self.is_named() && takes(emoji) => Shown::Native(Some(emoji)),
+            Deed::Reacted(emoji) => words(format!("{actor}reacted {emoji} to \"{text}\""), None),
+            Deed::Unreacted(emoji) if !self.is_named() && takes(emoji) => Shown::Native(None),
+            Deed::Unreacted(_) => {
+                words(format!("{actor}removed their reaction to \"{text}\""), None)
+            }
+            Deed::Edited(Some(text)) => words(format!("✏️ {actor}edited: {text}"), Some(done.of)),
+            Deed::Edited(None) => {
+                words(format!("✏️ {actor}edited a message (new text not available)"), None)
+            }
+            Deed::TookBack => words(format!("🗑 {actor}deleted a message: \"{text}\""), None),
+        }
+    }
+
+    /// Everything that others bring to one phone, in the order of doing.
+    fn wanted(&self, to: usize, view: &[Seen]) -> Vec<Wanted> {
+        let is_gone = |n: usize| {
+            let line = self.line(n);
+            self.messages[n].may_be_gone && !view.iter().any(|seen| seen.text() == Some(&line))
+        };
+        let messages = self.messages.iter().enumerate();
+        let others = messages.filter(|(n, message)| message.author != to && !is_gone(*n));
+        let mut wanted: Vec<Wanted> = others
+            .map(|(n, message)| Wanted {
+                text: self.line(n),
+                quotes: message.reply_to,
+                is: Is::Message(n),
+            })
+            .collect();
+        for done in self.done.iter().filter(|done| done.by != to && !is_gone(done.of)) {
+            if let Shown::Words { text, quotes } = self.shown(done, to) {
+                let is = match done.deed {
+                    Deed::Edited(None) => Is::Loose,
+                    Deed::Reacted(_)
+                    | Deed::Unreacted(_)
+                    | Deed::Edited(Some(_))
+                    | Deed::TookBack => Is::About { by: done.by, of: done.of },
+                };
+                wanted.push(Wanted { text, quotes, is });
+            }
+        }
+        wanted
+    }
+
+    /// The reactions that stand on one phone in the end, by message. What can only be told takes away what was set.
+    fn reactions(&self, on: usize) -> HashMap<usize, &'static str> {
+        let mut stand = HashMap::new();
+        for done in self.done.iter().filter(|done| done.by != on) {
+            match self.shown(done, on) {
+                Shown::Native(Some(emoji)) => drop(stand.insert(done.of, emoji)),
+                Shown::Native(None) => drop(stand.remove(&done.of)),
+                Shown::Words { .. } if matches!(done.deed, Deed::Reacted(_)) => {
+                    stand.remove(&done.of);
+                }
+                Shown::Words { .. } => {}
+            }
+        }
+        stand
+    }
+
+    /// Compares what a phone shows with what it has to show.
+    ///
+    /// # Errors
+    /// Every difference, a line each.
+    pub(super) fn check(&self, on: usize, view: &[Seen]) -> Result<(), String> {
+        let wanted = self.wanted(on, view);
+        let mut wrong = Vec::new();
+        // Where each bubble that is wanted stands.
+        let mut places: Vec<Option<usize>> = vec![None; wanted.len()];
+        for (place, seen) in view.iter().enumerate().filter(|(_, seen)| !seen.mine) {
+            let fits = |n: &usize| places[*n].is_none() && Some(&*wanted[*n].text) == seen.text();
+            match (0..wanted.len()).find(fits) {
+                Some(n) => places[n] = Some(place),
+                None => wrong.push(format!("too much: {:?}", seen.text())),
+            }
+        }
+        let missing = wanted.iter().zip(&places).filter(|(_, place)| place.is_none());
+        wrong.extend(missing.map(|(wanted, _)| format!("missing: {:?}", wanted.text)));
+        if wrong.is_empty() {
+            let places: Vec<usize> = places.into_iter().flatten().collect();
+            self.check_places(&wanted, &places, &mut wrong);
+            self.check_bubbles(on, view, &wanted, &places, &mut wrong);
+        }
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    }
+
+    /// Messages in each author's order; what is about one behind it, in the order of doing.
+    fn check_places(&self, wanted: &[Wanted], places: &[usize], wrong: &mut Vec<String>) {
+        let mut last_of = HashMap::new();
+        let mut last_about = HashMap::new();
+        let place_of: HashMap<usize, usize> = wanted
+            .iter()
+            .zip(places)
+            .filter_map(|(wanted, place)| match wanted.is {
+                Is::Message(n) => Some((n, *place)),
+                Is::About { .. } | Is::Loose => None,
+            })
+            .collect();
+        for (one, &place) in wanted.iter().zip(places) {
+            let before = match one.is {
+                Is::Message(n) => last_of.insert(self.author(n), place),
+                Is::About { by, of } => {
+                    last_about.insert((by, of), place).max(place_of.get(&of).copied())
+                }
+                Is::Loose => None,
+            };
+            if before.is_some_and(|before| before > place) {
+                wrong.push(format!("too early: {:?}", one.text));
+            }
+        }
+    }
+
+    /// Quotes and reactions.
+    fn check_bubbles(
+        &self,
+        on: usize,
+        view: &[Seen],
+        wanted: &[Wanted],
+        places: &[usize],
+        wrong: &mut Vec<String>,
+    ) {
+        let mut ids: HashMap<usize, &str> = HashMap::new();
+        let own = self.messages.iter().enumerate().filter(|(_, message)| message.author == on);
+        ids.extend(own.map(|(n, message)| (n, message.own_id.as_str())));
+        for (one, place) in wanted.iter().zip(places) {
+            if let Is::Message(n) = one.is {
+                ids.insert(n, &view[*place].native_id);
+            }
+        }
+        for (one, place) in wanted.iter().zip(places) {
+            let should = one.quotes.and_then(|quoted| ids.get(&quoted).copied());
+            let quotes = view[*place].quotes.as_deref();
+            if quotes != should {
+                wrong.push(format!("{:?} quotes {quotes:?} and not {should:?}", one.text));
+            }
+        }
+        let stand = self.reactions(on);
+        for seen in view {
+            let message = ids.iter().find(|(_, id)| **id == seen.native_id).map(|(n, _)| n);
+            let should = message.and_then(|n| stand.get(n).copied());
+            let reaction = seen.reaction.as_deref().map(|emoji| emoji.trim_end_matches('\u{FE0F}'));
+            if reaction != should {
+                wrong.push(format!("{:?} bears {reaction:?} and not {should:?}", seen.text()));
+            }
+        }
+    }
+}
