@@ -152,15 +152,30 @@ impl Lane {
         if state.held {
             return Next::Held;
         }
-        let Some(head) = state.queue.front() else { return Next::Idle };
-        let Some(prev) = head.dispatch.prev.filter(|prev| !on.was_finished(*prev)) else {
-            return state.queue.pop_front().map_or(Next::Idle, Next::Job);
-        };
-        match state.queue.iter().position(|job| job.dispatch.id == prev) {
-            Some(at) => state.queue.remove(at).map_or(Next::Idle, Next::Job),
-            None => Next::WaitForPrev(prev),
+        if state.queue.is_empty() {
+            return Next::Idle;
+        }
+        let queue = state.queue.iter().map(|job| (job.dispatch.id, job.dispatch.prev));
+        match first_to_go(queue, |id| on.was_finished(id)) {
+            Ok(at) => state.queue.remove(at).map_or(Next::Idle, Next::Job),
+            Err(prev) => Next::WaitForPrev(prev),
         }
     }
+}
+
+/// Which of a queue goes first: its head, or the predecessor that it names, which may name one too. An error is one that
+/// has not come. Repetitions may name each other: then any of them goes.
+fn first_to_go(
+    queue: impl Iterator<Item = (DispatchId, Option<DispatchId>)> + Clone,
+    was_finished: impl Fn(DispatchId) -> bool,
+) -> Result<usize, DispatchId> {
+    let mut at = 0;
+    for _ in queue.clone() {
+        let prev = queue.clone().nth(at).and_then(|(_, prev)| prev);
+        let Some(prev) = prev.filter(|prev| !was_finished(*prev)) else { break };
+        at = queue.clone().position(|(id, _)| id == prev).ok_or(prev)?;
+    }
+    Ok(at)
 }
 
 /// Runs a lane until it has nothing left to do, or the daemon stops.
@@ -520,5 +535,35 @@ pub(super) async fn bury(on: &Delivering, job: &Job, reason: Reason, error: &str
             error!(%error, dispatch_id = %job.dispatch.id, "a dead letter cannot be put down; trying again");
             false
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn id(n: u8) -> DispatchId {
+        DispatchId::from_bytes([n; 16])
+    }
+
+    fn first(queue: &[(u8, Option<u8>)], finished: &[u8]) -> Result<usize, DispatchId> {
+        let queue = queue.iter().map(|(of, prev)| (id(*of), prev.map(id)));
+        first_to_go(queue, |of| finished.iter().any(|n| id(*n) == of))
+    }
+
+    #[test]
+    fn g3_a_predecessor_does_not_overtake_its_own_predecessor() {
+        // Two relays publish into one lane: the second's first names the last that the first had lined up.
+        let queue = [(8, Some(3)), (1, None), (2, Some(1)), (3, Some(2))];
+        assert_eq!(first(&queue, &[]), Ok(1));
+        assert_eq!(first(&[queue[0], queue[2], queue[3]], &[1]), Ok(1));
+        assert_eq!(first(&[queue[0], queue[3]], &[1, 2]), Ok(1));
+        assert_eq!(first(&queue, &[1, 2, 3]), Ok(0), "all that it names is finished");
+    }
+
+    #[test]
+    fn a_predecessor_that_has_not_come_is_waited_for_and_a_circle_is_not() {
+        assert_eq!(first(&[(8, Some(3)), (3, Some(2))], &[]), Err(id(2)));
+        assert!(first(&[(1, Some(2)), (2, Some(1))], &[]).is_ok());
     }
 }
