@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long anything may take before a test gives up. Generous: it is no measure of speed.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) const WHATSAPP: &str = "106540352242922";
 pub(crate) const MESSENGER: &str = "104500000000001";

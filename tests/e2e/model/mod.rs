@@ -301,7 +301,6 @@ impl Stage {
                 format!("{side} {:?}, quotes {quotes:?}, bears {reaction:?}", seen.text())
             };
             let shown: Vec<String> = view.iter().map(line).collect();
-            std::fs::write("/tmp/model-daemon.log", self.world.log()).unwrap();
             panic!(
                 "{} on {}:\n{wrong}\n--- the phone ---\n{}\n--- log ---\n{}",
                 self.seats[who].name,
