@@ -21,9 +21,9 @@ use tokio::task::JoinSet;
 
 const NAME_ON_WHATSAPP: &str = "Alice";
 /// Seeds of an ordinary run: as many as take half a minute.
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 20;
 /// Plays at a time: most of each is waiting.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 /// People need a moment between two things that they do; platforms count time in milliseconds.
 const A_MOMENT: Duration = Duration::from_millis(2);
 /// How long two webhooks that are to change places wait for each other.
