@@ -69,7 +69,7 @@ fn as_text<S: serde::Serializer>(kind: &QueueKind, serializer: S) -> Result<S::O
 /// What one drain took.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Figures {
-    /// Source messages a second, from the first message that came out to the last.
+    /// Source messages a second, from the last look that found none come out to the one that found all.
     pub per_second: f64,
     /// This process's CPU time for each source message, in microseconds; absent where another process did the work.
     pub cpu_us: Option<f64>,

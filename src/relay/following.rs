@@ -127,18 +127,11 @@ impl Settling {
 }
 
 async fn settled(event: Event, letter: Option<Confirm>, settling: Settling) -> Settled {
-    let Event { tag, poison_key, mut dispatches, aftermath, .. } = event;
+    let Event { tag, poison_key, dispatches, aftermath, .. } = event;
     let (relay, lanes, stop) = &*settling.0;
     let result = async {
-        match dispatches.pop() {
-            Some(only) if dispatches.is_empty() => lanes.confirmed(only).await?,
-            Some(last) => {
-                // All at once: a refusal in one lane must be known to it while another lane waits.
-                dispatches.push(last);
-                try_join_all(dispatches.into_iter().map(|one| lanes.confirmed(one))).await?;
-            }
-            None => {}
-        }
+        // All at once: a refusal in one lane must be known to it while another lane waits.
+        try_join_all(dispatches.into_iter().map(|one| lanes.confirmed(one))).await?;
         if let Some(letter) = letter {
             letter.await?;
         }
