@@ -85,8 +85,9 @@ pub(super) async fn plan(
     waits: Waits,
 ) -> Result<Vec<Planned>, PlanError> {
     let Some(account) = on.account_now(live) else { return Err(PlanError::NoAccount) };
-    let References { reply, target } = references::resolve(on, dispatch, waits.references).await?;
-    let earlier = reactions::earlier(on, dispatch).await?;
+    let References { reply, target, about } =
+        references::resolve(on, dispatch, waits.references).await?;
+    let earlier = reactions::earlier(on, dispatch, about).await?;
     let to = recipient(&dispatch.to);
     let origin_bridge = live.bridge(&dispatch.origin.account.account.platform);
     let capabilities = account.capabilities(ChatKind::Direct);

@@ -3,7 +3,7 @@
 //! Asked for before the plan, written with the first intent: a plan that was interrupted goes on as it began.
 
 use super::account::Delivering;
-use interline_envelope::{Dispatch, EnvelopeId, ReactionAction, Target};
+use interline_envelope::{Dispatch, EnvelopeId, ReactionAction};
 use interline_relay::{Action, Outgoing, ReactionForm};
 use interline_store::{NewReaction, ReactionShown, StoreError};
 
@@ -14,24 +14,21 @@ pub(super) struct Earlier {
     pub(super) form: Option<ReactionForm>,
 }
 
-/// Nothing where a dispatch is no reaction, or nobody knows the message.
+/// Nothing where a dispatch is no reaction, or nobody knows the message that it is `about`.
 pub(super) async fn earlier(
     on: &Delivering,
     dispatch: &Dispatch,
+    about: Option<EnvelopeId>,
 ) -> Result<Option<Earlier>, StoreError> {
-    let Some(Target::Messages { native_ids }) = &dispatch.envelope.target else { return Ok(None) };
-    let native_id = native_ids.first().filter(|_| dispatch.envelope.reaction.is_some());
-    let Some(native_id) = native_id else { return Ok(None) };
+    let about = about.filter(|_| dispatch.envelope.reaction.is_some());
+    let Some(message) = about else { return Ok(None) };
     let by = &dispatch.origin.account;
-    let Some(known) = on.store().envelope_of(&by.account, &by.user, native_id).await? else {
-        return Ok(None);
-    };
-    let shown = on.store().reaction_shown(known.envelope, by, &dispatch.to).await?;
+    let shown = on.store().reaction_shown(message, by, &dispatch.to).await?;
     let form = shown.map(|shown| match shown {
         ReactionShown::Set => ReactionForm::Native,
         ReactionShown::Told => ReactionForm::Text,
     });
-    Ok(Some(Earlier { message: known.envelope, form }))
+    Ok(Some(Earlier { message, form }))
 }
 
 impl Earlier {

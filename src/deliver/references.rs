@@ -6,7 +6,7 @@
 use super::account::Delivering;
 use super::job::Job;
 use super::plan::PlanError;
-use interline_envelope::{Dispatch, Kind, Redacted, ReplyTo, Target};
+use interline_envelope::{Dispatch, EnvelopeId, Kind, Redacted, ReplyTo, Target};
 use interline_relay::Reference;
 use interline_store::{Awaited, DispatchState, Known, NativeMessage};
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub(super) struct References {
     pub(super) reply: Reference,
     /// What `envelope.target` is.
     pub(super) target: Reference,
+    /// Which message that is, if it is known.
+    pub(super) about: Option<EnvelopeId>,
 }
 
 /// Until when a dispatch may wait for what it is about: UTC milliseconds. An answer's time begins with its turn: what its
@@ -53,17 +55,17 @@ pub(super) async fn resolve(
         Some(ReplyTo::Message { native_id }) if dispatch.to == dispatch.origin.account => {
             Reference::Native { ids: vec![native_id.clone()], excerpt: None }
         }
-        Some(ReplyTo::Message { native_id }) => one(on, dispatch, native_id, may_wait).await?,
+        Some(ReplyTo::Message { native_id }) => one(on, dispatch, native_id, may_wait).await?.1,
         Some(ReplyTo::Story { .. }) | None => Reference::None,
     };
-    let target = match &dispatch.envelope.target {
+    let (about, target) = match &dispatch.envelope.target {
         Some(Target::Messages { native_ids }) => match native_ids.first() {
             Some(native_id) => one(on, dispatch, native_id, may_wait).await?,
-            None => Reference::None,
+            None => (None, Reference::None),
         },
-        Some(Target::Watermark { .. }) | None => Reference::None,
+        Some(Target::Watermark { .. }) | None => (None, Reference::None),
     };
-    Ok(References { reply, target })
+    Ok(References { reply, target, about })
 }
 
 async fn one(
@@ -71,11 +73,11 @@ async fn one(
     dispatch: &Dispatch,
     native_id: &Redacted<String>,
     may_wait: bool,
-) -> Result<Reference, PlanError> {
+) -> Result<(Option<EnvelopeId>, Reference), PlanError> {
     let origin = &dispatch.origin.account;
     let store = on.store();
     let Some(known) = store.envelope_of(&origin.account, &origin.user, native_id).await? else {
-        return unknown(on, dispatch, native_id, may_wait).await;
+        return Ok((None, unknown(on, dispatch, native_id, may_wait).await?));
     };
     if is_of_somebody_else(dispatch, &known) {
         return Err(PlanError::NotTheAuthor);
@@ -91,14 +93,13 @@ async fn one(
         }
         if dispatch.envelope.kind == Kind::Delete {
             // What never arrived here is not missed.
-            return Ok(Reference::Unknown);
+            return Ok((Some(known.envelope), Reference::Unknown));
         }
-        return Ok(Reference::Known { excerpt: known.excerpt, author: known.author });
+        let reference = Reference::Known { excerpt: known.excerpt, author: known.author };
+        return Ok((Some(known.envelope), reference));
     }
-    Ok(Reference::Native {
-        ids: copies.into_iter().map(|copy| copy.native_id).collect(),
-        excerpt: known.excerpt,
-    })
+    let ids = copies.into_iter().map(|copy| copy.native_id).collect();
+    Ok((Some(known.envelope), Reference::Native { ids, excerpt: known.excerpt }))
 }
 
 /// A message that nobody has seen yet: an event may have overtaken it. A deletion does not wait: it leaves word, so that
