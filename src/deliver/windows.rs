@@ -79,16 +79,15 @@ impl Windows {
     pub(crate) fn announce(&self, address: &Address, at: i64) -> Option<Announcement> {
         let mut inner = self.lock();
         let Inner { known, announced, .. } = &mut *inner;
-        if known.get(address).is_some_and(|window| !window.is_news(at)) {
-            return None;
-        }
-        match announced.get_mut(address) {
-            Some(before) if !Window { opened: *before, refused: 0 }.is_news(at) => return None,
-            Some(before) => *before = at,
-            None => {
-                announced.insert(address.clone(), at);
+        // Of a person who is not known the store may know a refusal, which only the later opening is behind.
+        if let Some(window) = known.get(address) {
+            let announced = announced.get(address).copied().unwrap_or(i64::MIN);
+            let soon = Window { opened: window.opened.max(announced), ..*window };
+            if !soon.is_news(at) {
+                return None;
             }
         }
+        announced.insert(address.clone(), at);
         drop(inner);
         Some(Announcement { windows: self.clone(), address: address.clone(), at })
     }
@@ -247,6 +246,7 @@ mod tests {
     async fn an_opening_that_is_being_written_down_is_no_news_until_it_failed_to_be() {
         let folder = tempfile::tempdir().unwrap();
         let windows = windows(&folder);
+        windows.remember(&person(1), Window::default());
         let first = windows.announce(&person(1), NOW).unwrap();
         assert!(windows.announce(&person(1), NOW + 1).is_none());
         assert!(windows.announce(&person(2), NOW).is_some());
@@ -259,6 +259,34 @@ mod tests {
         drop(again);
         assert!(windows.announce(&person(1), NOW + 1).is_none());
         assert!(windows.lock().announced.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_opening_after_a_refusal_is_news_though_an_earlier_one_is_being_written_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let windows = windows(&folder);
+        windows.refused(&person(1), NOW - 10).await.unwrap();
+        let before = windows.announce(&person(1), NOW).unwrap();
+        assert!(windows.announce(&person(1), NOW + 1).is_none());
+        windows.refused(&person(1), NOW + 2).await.unwrap();
+        let after = windows.announce(&person(1), NOW + 3).unwrap();
+        after.record().await.unwrap();
+        before.record().await.unwrap();
+        let passage = windows.passage(&person(1), 24, NOW + 4).await.unwrap();
+        assert_eq!(passage, Passage::Open);
+    }
+
+    #[tokio::test]
+    async fn of_a_person_who_is_not_known_each_opening_is_news() {
+        let folder = tempfile::tempdir().unwrap();
+        windows(&folder).refused(&person(1), NOW + 1).await.unwrap();
+        let windows = windows(&folder);
+        let before = windows.announce(&person(1), NOW).unwrap();
+        let after = windows.announce(&person(1), NOW + 2).unwrap();
+        before.record().await.unwrap();
+        after.record().await.unwrap();
+        let passage = windows.passage(&person(1), 24, NOW + 3).await.unwrap();
+        assert_eq!(passage, Passage::Open);
     }
 
     #[tokio::test]
