@@ -20,7 +20,7 @@ pub use rows::{
     NewReaction, NewSent, Parked, ReactionShown, ReadByAll, ReadUpTo, ReceiptWanted, Released,
     RequestOutcome, RequestPlan, RequestRow, RequestState, ServiceWindow, Settings, Settled,
 };
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteStore, Turn};
 
 use async_trait::async_trait;
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted};

@@ -5,7 +5,7 @@
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
 use interline_store::{
     Begun, DispatchState, HeldBody, HeldStage, Intent, NewCopy, NewDispatch, RequestOutcome,
-    RequestPlan, RequestState, Settings, Settled, SqliteStore, Store, StoreError,
+    RequestPlan, RequestState, Settings, Settled, SqliteStore, Store, StoreError, Turn,
 };
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -318,6 +318,28 @@ async fn g10_an_event_that_stays_open_is_counted_once_a_run() {
         store.events_closed(vec![[2; 16]]).await.unwrap();
     }
     assert_eq!(open(folder.path()).events_opened(vec![[2; 16]], 9).await.unwrap(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_in_memory_takes_turns_and_keeps_its_rows_for_the_next_run() {
+    let turns = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let taken = || turns.load(std::sync::atomic::Ordering::SeqCst);
+    let turn = || -> Turn {
+        let turns = turns.clone();
+        std::sync::Arc::new(move || {
+            turns.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            Box::pin(tokio::task::yield_now())
+        })
+    };
+    let root = RootKey::published_test_key();
+    let first = SqliteStore::in_memory(&root, &Settings::default(), turn()).unwrap();
+    first.begin(new_dispatch(1, 1), 1).await.unwrap();
+    assert_eq!(first.events_opened(vec![[1; 16]], 9).await.unwrap(), [0]);
+    assert_eq!(taken(), 4, "one before and one behind each operation");
+    let second = first.next_run(turn()).unwrap().unwrap();
+    drop(first);
+    assert_eq!(second.events_opened(vec![[1; 16]], 9).await.unwrap(), [1]);
+    assert!(second.dispatch(dispatch_id(1), now()).await.unwrap().is_some());
 }
 
 #[tokio::test]

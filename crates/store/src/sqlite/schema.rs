@@ -52,8 +52,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         .open(path)
         .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
     make_private(path)?;
-    let connection = Connection::open(path)?;
-    connection.set_prepared_statement_cache_capacity(512);
+    let connection = with_cache(Connection::open(path)?);
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
@@ -63,6 +62,15 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
          PRAGMA secure_delete = OFF;",
     )?;
     Ok(connection)
+}
+
+pub(super) fn open_in_memory() -> Result<Connection, StoreError> {
+    Ok(with_cache(Connection::open_in_memory()?))
+}
+
+fn with_cache(connection: Connection) -> Connection {
+    connection.set_prepared_statement_cache_capacity(512);
+    connection
 }
 
 /// A file that came from a backup may have another mode; SQLite gives its log and index the mode of the database.

@@ -1,11 +1,13 @@
-//! The thread that owns the connection, and the group commit.
+//! The thread that owns the connection, and the group commit; or, for a store in memory, the caller itself.
 
 use super::keyed::Keyed;
 use super::memory::{Days, Kind, forget_new_days};
+use super::schema;
 use crate::{Settings, StoreError};
 use rusqlite::Connection;
 use std::cell::Cell;
-use std::sync::Mutex;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
@@ -43,6 +45,76 @@ enum Order {
 pub(super) struct Writer {
     orders: mpsc::Sender<Order>,
     thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Who does the operations.
+#[derive(Debug)]
+pub(super) enum Desk {
+    /// The thread.
+    Writer(Writer),
+    /// The caller itself.
+    Memory(InMemory),
+}
+
+impl Desk {
+    /// Runs an operation, and waits until it is durable.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut Db) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match self {
+            Self::Writer(writer) => writer.run(operation).await,
+            Self::Memory(memory) => memory.run(operation).await,
+        }
+    }
+
+    pub(super) async fn close(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Writer(writer) => writer.close().await,
+            Self::Memory(_) => Ok(()),
+        }
+    }
+}
+
+/// What is awaited before an operation on a store in memory, and after it.
+pub type Turn = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// A store that nobody else sees and that dies with its last handle.
+#[derive(Clone)]
+pub(super) struct InMemory {
+    db: Arc<Mutex<Db>>,
+    turn: Turn,
+}
+
+impl std::fmt::Debug for InMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InMemory")
+    }
+}
+
+impl InMemory {
+    pub(super) fn new(db: Db, turn: Turn) -> Self {
+        Self { db: Arc::new(Mutex::new(db)), turn }
+    }
+
+    /// The same rows for the next start of the process.
+    pub(super) fn next_run(&self, turn: Turn) -> Result<Self, StoreError> {
+        let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
+        db.run = schema::next_run(&db.connection)?;
+        drop(db);
+        Ok(Self { db: self.db.clone(), turn })
+    }
+
+    async fn run<T>(
+        &self,
+        operation: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        (self.turn)().await;
+        let result =
+            in_savepoint(&mut self.db.lock().unwrap_or_else(PoisonError::into_inner), operation);
+        (self.turn)().await;
+        result
+    }
 }
 
 impl std::fmt::Debug for Writer {
