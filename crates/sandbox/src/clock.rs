@@ -1,14 +1,15 @@
 //! The clock of the simulated platforms, which a test or a script can move.
 //!
-//! One clock for all three. It runs as the machine's does, plus what it was moved. Whatever the platforms measure goes
+//! One clock for all three. It begins with the machine's, runs as the runtime's does (which a test may pause), plus
+//! what it was moved. Whatever the platforms measure goes
 //! by it: messaging windows, pair and rate limits, the lives of media URLs, how long "typing…" shows, how long a webhook
 //! has failed, faults for a time, and the waits before a redelivery. Webhooks carry its time. It never goes back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// The platforms' clock. Cheap to clone; every clone is the same clock.
 ///
@@ -26,25 +27,32 @@ pub struct Clock {
 
 #[derive(Debug)]
 struct Inner {
+    began_ms: u64,
+    began: Instant,
     moved_ms: watch::Sender<u64>,
-    latest_ms: AtomicU64,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        let inner = Inner { moved_ms: watch::Sender::new(0), latest_ms: AtomicU64::new(0) };
-        Self { inner: Arc::new(inner) }
+        Self::beginning_at(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
     }
 }
 
 impl Clock {
+    /// A clock that now shows `began_ms`: milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn beginning_at(began_ms: u64) -> Self {
+        let inner = Inner { began_ms, began: Instant::now(), moved_ms: watch::Sender::new(0) };
+        Self { inner: Arc::new(inner) }
+    }
+
     /// Milliseconds since the Unix epoch, by this clock.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
-        let machine = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = millis(machine).saturating_add(*self.inner.moved_ms.borrow());
-        // The machine's clock may be set back; this one stands still meanwhile.
-        self.inner.latest_ms.fetch_max(now, Ordering::AcqRel).max(now)
+        let Inner { began_ms, began, moved_ms } = &*self.inner;
+        // Parts of a millisecond have not passed yet: who slept until a time must find that it has come.
+        let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        began_ms.saturating_add(passed).saturating_add(*moved_ms.borrow())
     }
 
     /// Moves it on. Whoever waits by it, for a redelivery or a slow answer, waits that much less.

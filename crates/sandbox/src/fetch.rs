@@ -18,7 +18,7 @@ pub(crate) async fn fetch(hub: &Hub, link: &str) -> Result<File, String> {
         .and_then(|mut segments| segments.next_back().map(str::to_owned))
         .filter(|name| !name.is_empty());
     let timeout = hub.settings().fetch_timeout;
-    let response = hub.client.get(url).timeout(timeout).send().await;
+    let response = hub.web.client().get(url).timeout(timeout).send().await;
     let response = response.map_err(|error| error.without_url().to_string())?;
     if !response.status().is_success() {
         return Err(format!("http code {}", response.status().as_u16()));

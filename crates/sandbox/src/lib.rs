@@ -75,13 +75,12 @@ mod speak;
 mod state;
 mod subscriptions;
 mod usage;
+mod web;
 mod webhook;
 mod whatsapp;
 mod words;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -99,8 +98,10 @@ pub use crate::meta_json::signature;
 pub use crate::phone::{Phone, PhoneError, TimedOut};
 pub use crate::platform::{Account, Platform, StartError, SubscribeError};
 pub use crate::seen::{Choice, ChoiceKind, Content, Location, Media, MediaKind, RawRequest, Seen};
+pub use crate::web::{Unanswered, Webhooks};
 
 use crate::platform::Shared;
+use crate::web::{Web, client};
 
 /// The three platforms, running. They stop when this is dropped, and are waited for by [`Platforms::stop`].
 pub struct Platforms {
@@ -118,36 +119,39 @@ impl Platforms {
     /// # Errors
     /// [`StartError`]: a port that is taken, an id that stands twice, or no TLS set-up for the client.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        // The HTTP client is built without a provider of its own; whoever installed one first is as good.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(StartError::Client)?;
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let shared = Shared {
-            order: Arc::new(AtomicU64::new(0)),
-            client,
-            stop: stop.clone(),
-            tasks: tasks.clone(),
-            clock: Clock::default(),
-        };
+        let web = Web::new(client()?, None);
+        let shared = Shared::new(web, Clock::default());
         // Whatever was started is stopped if a later step fails.
-        let guard = stop.clone().drop_guard();
+        let guard = shared.stop.clone().drop_guard();
         let at =
             |platform: &PlatformConfig| SocketAddr::new(config.listen, platform.port.unwrap_or(0));
         let (wa, me, ig) = (at(&config.whatsapp), at(&config.messenger), at(&config.instagram));
-        let platforms = Self {
-            whatsapp: Platform::start(Kind::WhatsApp, wa, config.whatsapp, &shared).await?,
-            messenger: Platform::start(Kind::Messenger, me, config.messenger, &shared).await?,
-            instagram: Platform::start(Kind::Instagram, ig, config.instagram, &shared).await?,
-            clock: shared.clock.clone(),
-            stop,
-            tasks,
-        };
+        let whatsapp = Platform::start(Kind::WhatsApp, wa, config.whatsapp, &shared).await?;
+        let messenger = Platform::start(Kind::Messenger, me, config.messenger, &shared).await?;
+        let instagram = Platform::start(Kind::Instagram, ig, config.instagram, &shared).await?;
         guard.disarm();
-        Ok(platforms)
+        Ok(Self::of_three([whatsapp, messenger, instagram], shared))
+    }
+
+    /// The same without a network: requests come by [`Platform::answer`], webhooks go to `webhooks`. It works on a
+    /// paused clock, which `clock` then follows. Nothing is fetched and nobody is asked for a challenge but by the
+    /// network.
+    ///
+    /// # Errors
+    /// [`StartError`]: an id that stands twice, or no TLS set-up for the client.
+    pub fn in_memory(config: Config, clock: Clock, webhooks: Webhooks) -> Result<Self, StartError> {
+        let shared = Shared::new(Web::new(client()?, Some(webhooks)), clock);
+        let guard = shared.stop.clone().drop_guard();
+        let whatsapp = Platform::in_memory(Kind::WhatsApp, config.whatsapp, &shared)?;
+        let messenger = Platform::in_memory(Kind::Messenger, config.messenger, &shared)?;
+        let instagram = Platform::in_memory(Kind::Instagram, config.instagram, &shared)?;
+        guard.disarm();
+        Ok(Self::of_three([whatsapp, messenger, instagram], shared))
+    }
+
+    fn of_three([whatsapp, messenger, instagram]: [Platform; 3], shared: Shared) -> Self {
+        let Shared { clock, stop, tasks, .. } = shared;
+        Self { whatsapp, messenger, instagram, clock, stop, tasks }
     }
 
     /// WhatsApp.

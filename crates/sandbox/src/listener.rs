@@ -71,7 +71,7 @@ impl Listener for Gate {
                 Ok((stream, _)) => {
                     // Small answers must not wait for the peer's delayed ack; without it they are only slower.
                     drop(stream.set_nodelay(true));
-                    let cutter = Cutter { cut: Arc::new(AtomicBool::new(false)) };
+                    let cutter = Cutter::new();
                     let down = Box::pin(self.down.clone().cancelled_owned());
                     return (Wire { stream, down, cutter: cutter.clone() }, cutter);
                 }
@@ -81,7 +81,7 @@ impl Listener for Gate {
     }
 
     fn local_addr(&self) -> io::Result<Cutter> {
-        Ok(Cutter { cut: Arc::new(AtomicBool::new(false)) })
+        Ok(Cutter::new())
     }
 }
 
@@ -92,6 +92,15 @@ pub(crate) struct Cutter {
 }
 
 impl Cutter {
+    /// For a request that comes by no connection.
+    pub(crate) fn new() -> Self {
+        Self { cut: Arc::new(AtomicBool::new(false)) }
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.load(Ordering::Acquire)
+    }
+
     /// From now on every write fails, so that the answer that the handler returns never leaves.
     pub(crate) fn cut(&self) {
         self.cut.store(true, Ordering::Release);
@@ -113,7 +122,7 @@ pub(crate) struct Wire {
 
 impl Wire {
     fn is_dead(&mut self, cx: &mut Context<'_>) -> bool {
-        self.cutter.cut.load(Ordering::Acquire) || self.down.as_mut().poll(cx).is_ready()
+        self.cutter.is_cut() || self.down.as_mut().poll(cx).is_ready()
     }
 }
 

@@ -328,19 +328,12 @@ impl Poster {
                 add(&tally.retries, 1);
             }
         }
-        let request = self
-            .hub
-            .client
-            .post(url)
-            .header("content-type", "application/json")
-            .header("user-agent", "facebookexternalua")
-            .header("x-hub-signature-256", signature(&secret, body))
-            .timeout(delivery.timeout)
-            .body(body.clone());
-        let taken = match request.send().await {
-            Ok(response) => response.status().as_u16() == 200,
+        let signature = signature(&secret, body);
+        let posted = self.hub.web.post(&url, &signature, body.clone(), delivery.timeout).await;
+        let taken = match posted {
+            Ok(status) => status == 200,
             Err(error) => {
-                tracing::debug!(attempt, error = %error.without_url(), "a webhook was not taken");
+                tracing::debug!(attempt, error, "a webhook was not taken");
                 false
             }
         };

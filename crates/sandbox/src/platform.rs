@@ -1,9 +1,12 @@
 //! Handles on a running platform and its accounts.
 
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
 use thiserror::Error;
 use tokio::sync::{Mutex as AsyncMutex, watch};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +25,7 @@ use crate::seen::RawRequest;
 use crate::server::router;
 use crate::state::{AccountState, Hub, Meters, PhoneState, State};
 use crate::subscriptions::{self, Answer};
+use crate::web::{self, Unanswered, Web};
 
 /// The version that [`Platform::api_url`] names; the server takes any, and none.
 const API_VERSION: &str = "v24.0";
@@ -103,9 +107,12 @@ pub struct Platform {
     door: Arc<Door>,
 }
 
-struct Door {
-    port: Port,
-    open: AsyncMutex<Option<Opened>>,
+/// How requests come in.
+enum Door {
+    /// By a port.
+    Port { port: Port, open: AsyncMutex<Option<Opened>> },
+    /// By [`Platform::answer`].
+    Memory { router: Router, is_open: AtomicBool },
 }
 
 /// A listener that is up, and the task that serves it.
@@ -116,11 +123,33 @@ struct Opened {
 
 /// What the three platforms share.
 pub(crate) struct Shared {
-    pub(crate) order: Arc<AtomicU64>,
-    pub(crate) client: reqwest::Client,
+    order: Arc<AtomicU64>,
+    web: Web,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) clock: Clock,
+}
+
+impl Shared {
+    pub(crate) fn new(web: Web, clock: Clock) -> Self {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        Self { order: Arc::new(AtomicU64::new(0)), web, stop, tasks, clock }
+    }
+
+    fn hub(&self, kind: Kind, base_url: String, settings: Settings) -> Arc<Hub> {
+        Arc::new(Hub {
+            kind,
+            base_url,
+            ids: Ids::new(),
+            order: Arc::clone(&self.order),
+            tally: Tally::default(),
+            changed: watch::Sender::new(0),
+            web: self.web.clone(),
+            stop: self.stop.clone(),
+            tasks: self.tasks.clone(),
+            state: Mutex::new(State { settings, clock: self.clock.clone(), ..State::default() }),
+        })
+    }
 }
 
 impl Platform {
@@ -132,28 +161,42 @@ impl Platform {
     ) -> Result<Self, StartError> {
         let listen = |source| StartError::Listen { platform: kind.word(), address, source };
         let port = Port::reserve(address).map_err(listen)?;
-        let hub = Arc::new(Hub {
-            kind,
-            base_url: format!("http://{}", port.address()),
-            ids: Ids::new(),
-            order: Arc::clone(&shared.order),
-            tally: Tally::default(),
-            changed: watch::Sender::new(0),
-            client: shared.client.clone(),
-            stop: shared.stop.clone(),
-            tasks: shared.tasks.clone(),
-            state: Mutex::new(State {
-                settings: config.settings,
-                clock: shared.clock.clone(),
-                ..State::default()
-            }),
-        });
-        let platform = Self { hub, door: Arc::new(Door { port, open: AsyncMutex::new(None) }) };
+        let hub = shared.hub(kind, format!("http://{}", port.address()), config.settings);
+        let door = Door::Port { port, open: AsyncMutex::new(None) };
+        let platform = Self { hub, door: Arc::new(door) };
         platform.answer_again().await.map_err(listen)?;
-        for account in config.accounts {
-            platform.add_account(account)?;
+        platform.with_accounts(config.accounts)
+    }
+
+    pub(crate) fn in_memory(
+        kind: Kind,
+        config: PlatformConfig,
+        shared: &Shared,
+    ) -> Result<Self, StartError> {
+        let hub = shared.hub(kind, format!("http://{}.sandbox", kind.word()), config.settings);
+        let router = router(Arc::clone(&hub));
+        let door = Door::Memory { router, is_open: AtomicBool::new(true) };
+        Self { hub, door: Arc::new(door) }.with_accounts(config.accounts)
+    }
+
+    fn with_accounts(self, accounts: Vec<AccountConfig>) -> Result<Self, StartError> {
+        for account in accounts {
+            self.add_account(account)?;
         }
-        Ok(platform)
+        Ok(self)
+    }
+
+    /// Answers a request to a platform in memory.
+    ///
+    /// # Errors
+    /// [`Unanswered`]: it takes no connections, or cuts this one. One that has a port takes none here.
+    pub async fn answer(&self, request: Request) -> Result<Response, Unanswered> {
+        match &*self.door {
+            Door::Memory { router, is_open } if is_open.load(Ordering::Acquire) => {
+                web::answered(router, request).await
+            }
+            Door::Memory { .. } | Door::Port { .. } => Err(Unanswered::Refused),
+        }
     }
 
     /// Which platform this is.
@@ -277,10 +320,14 @@ impl Platform {
 
     /// Takes the listener down: all connections die, new ones are refused until [`Self::answer_again`].
     pub async fn refuse_connections(&self) {
-        let mut open = self.door.open.lock().await;
-        if let Some(opened) = open.take() {
-            opened.down.cancel();
-            opened.task.wait().await;
+        match &*self.door {
+            Door::Port { open, .. } => {
+                if let Some(opened) = open.lock().await.take() {
+                    opened.down.cancel();
+                    opened.task.wait().await;
+                }
+            }
+            Door::Memory { is_open, .. } => is_open.store(false, Ordering::Release),
         }
     }
 
@@ -289,12 +336,19 @@ impl Platform {
     /// # Errors
     /// Whatever `listen` says; nobody else can take the port meanwhile.
     pub async fn answer_again(&self) -> std::io::Result<()> {
-        let mut open = self.door.open.lock().await;
+        let (port, open) = match &*self.door {
+            Door::Port { port, open } => (port, open),
+            Door::Memory { is_open, .. } => {
+                is_open.store(true, Ordering::Release);
+                return Ok(());
+            }
+        };
+        let mut open = open.lock().await;
         if open.is_some() {
             return Ok(());
         }
         let down = self.hub.stop.child_token();
-        let gate = self.door.port.listen(down.clone())?;
+        let gate = port.listen(down.clone())?;
         let service = router(Arc::clone(&self.hub)).into_make_service_with_connect_info::<Cutter>();
         let serve =
             axum::serve(gate, service).with_graceful_shutdown(down.clone().cancelled_owned());

@@ -22,6 +22,7 @@ use crate::limits::{Hour, Meter};
 use crate::media::{File, Shelf};
 use crate::outbox::Outbox;
 use crate::seen::{RawRequest, Seen};
+use crate::web::Web;
 
 /// One running platform; shared by its server, its outboxes and all handles.
 pub(crate) struct Hub {
@@ -33,7 +34,7 @@ pub(crate) struct Hub {
     pub(crate) order: Arc<AtomicU64>,
     pub(crate) tally: Tally,
     pub(crate) changed: watch::Sender<u64>,
-    pub(crate) client: reqwest::Client,
+    pub(crate) web: Web,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) state: Mutex<State>,

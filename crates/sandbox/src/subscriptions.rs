@@ -31,7 +31,7 @@ pub(crate) async fn challenge(
         ("hub.verify_token", verify_token),
     ];
     let timeout = hub.settings().delivery.timeout;
-    let response = hub.client.get(url).query(&query).timeout(timeout).send().await?;
+    let response = hub.web.client().get(url).query(&query).timeout(timeout).send().await?;
     let status = response.status().as_u16();
     Ok(Answer { status, echoed: response.text().await? == challenge })
 }
