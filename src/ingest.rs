@@ -59,14 +59,18 @@ impl Ingest {
     /// # Errors
     /// What accepting connections fails with.
     pub async fn run(self, listener: TcpListener, stop: CancellationToken) -> std::io::Result<()> {
-        let places = usize::from(self.live.get().config.ingest.requests_in_flight_max);
-        let shared = Shared { ingest: self, places: Arc::new(Semaphore::new(places)) };
-        let app =
-            Router::new().route("/webhooks/{bridge}", get(verify).post(receive)).with_state(shared);
+        let app = self.router();
         info!(listen = %listener.local_addr()?, "ingest started");
         axum::serve(listener, app)
             .with_graceful_shutdown(async move { stop.cancelled().await })
             .await
+    }
+
+    /// What answers webhooks.
+    pub fn router(self) -> Router {
+        let places = usize::from(self.live.get().config.ingest.requests_in_flight_max);
+        let shared = Shared { ingest: self, places: Arc::new(Semaphore::new(places)) };
+        Router::new().route("/webhooks/{bridge}", get(verify).post(receive)).with_state(shared)
     }
 }
 

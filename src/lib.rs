@@ -6,7 +6,7 @@ mod admin;
 pub mod bench;
 pub mod bridges;
 pub mod cli;
-mod clock;
+pub mod clock;
 pub mod config;
 pub mod contract;
 pub mod daemon;

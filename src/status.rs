@@ -150,8 +150,8 @@ impl Overview {
         });
     }
 
-    pub(crate) fn delivers(&self, account: Arc<Delivering>) {
-        self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner).push(account);
+    pub(crate) fn delivering(&self, accounts: Vec<Arc<Delivering>>) {
+        *self.0.accounts.lock().unwrap_or_else(PoisonError::into_inner) = accounts;
     }
 
     fn broker<T>(&self, with: impl FnOnce(&mut Broker) -> T) -> T {

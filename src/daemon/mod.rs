@@ -1,33 +1,30 @@
-//! The daemon: opens what it needs; `supervisor.rs` starts the stages, keeps them running, drains them.
+//! The daemon: opens what it needs; `stages.rs` starts the stages, `supervisor.rs` keeps them running and drains them.
 //!
 //! It connects to the broker again and again with a back-off; each connection is a *session* with its own topology
 //! check, publishers and consumers. What outlives a session: the webhook server (it answers 503 meanwhile), the
 //! lanes of each account, the store.
 
 mod media;
+mod stages;
 mod storage;
 mod supervisor;
 
 use crate::admin::StatusSocket;
 use crate::config::{Config, Servers};
-use crate::deliver::{
-    Answers, Arrivals, DeliverContext, Delivering, Http, Notices, UnderWay, Wakes, Windows,
-};
+use crate::deliver::Http;
 use crate::live::{Live, LiveHandle};
 use crate::media::MediaServer;
 use crate::metrics::Metrics;
 use crate::status::Overview;
-use crate::wire::Wire;
-use interline_broker::{BrokerUrls, ConnectConfig, Publisher, Topology};
+use interline_broker::{BrokerUrls, ConnectConfig, Topology};
 use interline_embedded_broker::EmbeddedBroker;
-use interline_envelope::{AccountRef, IdKey};
 use interline_store::{Store, StoreError};
-use std::collections::HashMap;
+pub use stages::{Stages, StartError, TaskEnd};
 use std::net::SocketAddr;
 use std::sync::Arc;
 pub use storage::{root_key, root_key_path, status_socket_path};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -86,18 +83,8 @@ impl DaemonError {
 
 /// A daemon that is ready to run.
 pub struct Daemon {
-    live: LiveHandle,
-    store: Arc<dyn Store>,
-    ids: IdKey,
-    wire: Wire,
-    answers: Answers,
-    arrivals: Arrivals,
-    under_way: UnderWay,
-    metrics: Metrics,
+    stages: Stages,
     overview: Overview,
-    publisher: watch::Sender<Option<Publisher>>,
-    delivering: HashMap<AccountRef, Arc<Delivering>>,
-    context: DeliverContext,
     embedded: Option<EmbeddedBroker>,
     listener: Option<TcpListener>,
     listen: Option<SocketAddr>,
@@ -159,47 +146,16 @@ impl Daemon {
         let admin = bind(config.admin.listen, "[admin] listen").await?;
         let status = status_socket(&config).await;
         let live = LiveHandle::new(Live::new(config)?);
-        restore_bindings(&live.get(), store.as_ref()).await?;
-        let publisher = watch::Sender::new(None);
         let stop = CancellationToken::new();
         let (send_reload, reloads) = mpsc::channel(1);
-        let (wire, answers, arrivals) = (Wire::new(&root), Answers::default(), Arrivals::default());
-        let ids = IdKey::new(&root);
         let (media, server) = media::open(&live, &http, &root, &metrics).await?;
         let ffmpeg = media.conversions().sounds_and_films;
-        let under_way = UnderWay::default();
-        let context = DeliverContext {
-            live: live.clone(),
-            store: store.clone(),
-            wire: wire.clone(),
-            http,
-            answers: answers.clone(),
-            arrivals: arrivals.clone(),
-            ids: ids.clone(),
-            notices: Notices::default(),
-            windows: Windows::new(store.clone()),
-            under_way: under_way.clone(),
-            wakes: Wakes::default(),
-            metrics: metrics.clone(),
-            publisher: publisher.subscribe(),
-            media,
-            stop: stop.clone(),
-        };
         let overview = Overview::new(store.clone(), metrics.clone(), stop.clone(), ffmpeg);
+        let stages = Stages::new(live, store, &root, http, media, metrics, stop.clone()).await?;
         let handle = Handle { stop: stop.clone(), reloads: send_reload };
         let daemon = Self {
-            live,
-            store,
-            ids,
-            wire,
-            answers,
-            arrivals,
-            under_way,
-            metrics,
+            stages,
             overview,
-            publisher,
-            delivering: HashMap::new(),
-            context,
             embedded,
             listener,
             listen,

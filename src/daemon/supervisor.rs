@@ -1,15 +1,11 @@
 //! The supervisor: keeps a daemon connected, starts its stages on each connection, drains them, reloads.
 
-use super::{Daemon, DaemonError, connect_config, restore_bindings, topology_of};
+use super::{Daemon, DaemonError, StartError, TaskEnd, connect_config, restore_bindings};
 use crate::config::{Config, Section};
-use crate::deliver::{DeliverError, Delivering};
-use crate::ingest::Ingest;
 use crate::live::Live;
-use crate::relay::{Lanes, Relay, RelayError};
 use interline_broker::{ConnectConfig, Link};
 use interline_embedded_broker::EmbeddedBroker;
-use interline_envelope::AccountRef;
-use interline_store::{Store, StoreError};
+use interline_store::Store;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -31,12 +27,6 @@ enum SessionEnd {
     Lost,
 }
 
-/// What a stage's task ended with.
-enum TaskEnd {
-    Relay(Result<(), RelayError>),
-    Deliver(AccountRef, Result<(), DeliverError>),
-}
-
 impl Daemon {
     /// Runs until it is told to stop, then drains within `[shutdown] deadline`.
     ///
@@ -46,23 +36,17 @@ impl Daemon {
         let mut services = JoinSet::new();
         let ingest_stop = self.stop.child_token();
         if let Some(listener) = self.listener.take() {
-            let ingest = Ingest {
-                live: self.live.clone(),
-                publisher: self.publisher.subscribe(),
-                metrics: self.metrics.clone(),
-            };
-            services.spawn(ingest.run(listener, ingest_stop));
+            services.spawn(self.stages.ingest().run(listener, ingest_stop));
         }
         if let Some((listener, server)) = self.media.take() {
             services.spawn(server.run(listener, self.stop.child_token()));
         }
-        services.spawn(retain(self.store.clone(), self.stop.clone()));
-        let wakes = self.context.wakes.clone();
-        services.spawn(crate::deliver::expire(self.store.clone(), wakes, self.stop.clone()));
+        services.spawn(retain(self.stages.store.clone(), self.stop.clone()));
+        services.spawn(self.stages.expire());
         services.spawn(tell_when_stopping(self.stop.clone()));
         // Until the store is closed: a drain may take its time.
         let mut attendants = JoinSet::new();
-        attendants.spawn(crate::systemd::watchdog(self.store.clone()));
+        attendants.spawn(crate::systemd::watchdog(self.stages.store.clone()));
         if let Some(listener) = self.admin.take() {
             attendants.spawn(crate::admin::serve_http(listener, self.overview.clone()));
         }
@@ -71,7 +55,7 @@ impl Daemon {
         }
         crate::systemd::ready();
         self.keep_connected().await?;
-        let deadline = self.live.get().config.shutdown.deadline;
+        let deadline = self.stages.live.get().config.shutdown.deadline;
         if tokio::time::timeout(deadline, async { while services.join_next().await.is_some() {} })
             .await
             .is_err()
@@ -79,7 +63,7 @@ impl Daemon {
             warn!("webhook requests were still open at the deadline");
         }
         attendants.shutdown().await;
-        self.store.close().await?;
+        self.stages.store.close().await?;
         if let Some(embedded) = &self.embedded {
             embedded.stop().await;
         }
@@ -92,7 +76,7 @@ impl Daemon {
         while !self.stop.is_cancelled() {
             let config = self.connect_config()?;
             let (min, max) = {
-                let live = self.live.get();
+                let live = self.stages.live.get();
                 (live.config.broker.reconnect_backoff_min, live.config.broker.reconnect_backoff_max)
             };
             let started = Instant::now();
@@ -129,10 +113,11 @@ impl Daemon {
 
     /// One broker connection, from the topology check to the loss or the drain.
     async fn session(&mut self, link: Arc<Link>) -> Result<SessionEnd, DaemonError> {
-        let live = self.live.get();
         let session_stop = self.stop.child_token();
         let mut tasks = JoinSet::new();
-        match self.start(&live, &link, &session_stop, &mut tasks).await {
+        let started = self.stages.start(&link, &session_stop, &mut tasks).await;
+        self.overview.delivering(self.stages.delivering().to_vec());
+        match started {
             Ok(()) => {
                 self.overview.connected();
                 info!("the stages run");
@@ -169,7 +154,9 @@ impl Daemon {
         session_stop.cancel();
         let deadline = match end {
             SessionEnd::Lost => CLOSE_TIMEOUT,
-            SessionEnd::Stopped | SessionEnd::Reloaded => self.live.get().config.shutdown.deadline,
+            SessionEnd::Stopped | SessionEnd::Reloaded => {
+                self.stages.live.get().config.shutdown.deadline
+            }
         };
         let drained =
             tokio::time::timeout(deadline, async { while tasks.join_next().await.is_some() {} })
@@ -178,89 +165,15 @@ impl Daemon {
             warn!("the drain took longer than its deadline; what is open comes again");
         }
         tasks.shutdown().await;
-        self.publisher.send_replace(None);
+        self.stages.disconnected();
         close(link).await;
         Ok(end)
-    }
-
-    async fn start(
-        &mut self,
-        live: &Arc<Live>,
-        link: &Arc<Link>,
-        stop: &CancellationToken,
-        tasks: &mut JoinSet<TaskEnd>,
-    ) -> Result<(), StartError> {
-        let config = &live.config;
-        link.declare(&topology_of(live)).await.map_err(StartError::broker)?;
-        let in_flight = usize::from(config.broker.publish_in_flight);
-        let publisher = link.publisher(in_flight).await.map_err(StartError::broker)?;
-        self.publisher
-            .send_replace(Some(link.publisher(in_flight).await.map_err(StartError::broker)?));
-        if config.stages.relay {
-            let lanes = Lanes::load(
-                publisher.clone(),
-                self.store.clone(),
-                self.wire.clone(),
-                self.live.clone(),
-                self.metrics.clone(),
-                stop.clone(),
-            )
-            .await?;
-            let lanes = Arc::new(lanes);
-            let drain = lanes.clone();
-            tasks.spawn(async move { TaskEnd::Relay(drain.drain().await) });
-            for bridge in live.bridges_in_use() {
-                let relay = Relay {
-                    live: self.live.clone(),
-                    store: self.store.clone(),
-                    ids: self.ids.clone(),
-                    wire: self.wire.clone(),
-                    answers: self.answers.clone(),
-                    arrivals: self.arrivals.clone(),
-                    windows: self.context.windows.clone(),
-                    under_way: self.under_way.clone(),
-                    notices: self.context.notices.clone(),
-                    metrics: self.metrics.clone(),
-                };
-                let queue = interline_broker::topology::events_queue(
-                    &config.broker.prefix,
-                    bridge.manifest().id.as_str(),
-                );
-                let (consumer, acker) = link
-                    .consumer(&queue, config.broker.prefetch, "interline")
-                    .await
-                    .map_err(StartError::broker)?;
-                let (publisher, lanes, stop) = (publisher.clone(), lanes.clone(), stop.clone());
-                tasks.spawn(async move {
-                    TaskEnd::Relay(relay.run(bridge, consumer, acker, publisher, lanes, stop).await)
-                });
-            }
-        }
-        if config.stages.deliver {
-            for account in live.accounts() {
-                let delivering = self.delivering_of(&account.of).await?;
-                let (of, link, stop) = (account.of.clone(), link.clone(), stop.clone());
-                tasks.spawn(async move { TaskEnd::Deliver(of, delivering.run(link, stop).await) });
-            }
-        }
-        Ok(())
-    }
-
-    async fn delivering_of(&mut self, of: &AccountRef) -> Result<Arc<Delivering>, StoreError> {
-        if let Some(delivering) = self.delivering.get(of) {
-            return Ok(delivering.clone());
-        }
-        let delivering = Delivering::new(self.context.clone(), of.clone());
-        delivering.resume_held().await?;
-        self.overview.delivers(delivering.clone());
-        self.delivering.insert(of.clone(), delivering.clone());
-        Ok(delivering)
     }
 
     /// Takes a new config over. True if the session must start anew for it.
     async fn take_over(&self, mut config: Config) -> Result<bool, DaemonError> {
         crate::systemd::reloading();
-        let old = self.live.get();
+        let old = self.stages.live.get();
         let changes = Config::diff_for_reload(&old.config, &config);
         for section in changes.need_restart() {
             warn!(
@@ -282,10 +195,10 @@ impl Daemon {
                 return Ok(false);
             }
         };
-        restore_bindings(&new, self.store.as_ref()).await?;
-        self.live.replace(new);
+        restore_bindings(&new, self.stages.store.as_ref()).await?;
+        self.stages.live.replace(new);
         for account in &changes.accounts_changed {
-            if let Some(delivering) = self.delivering.get(account) {
+            if let Some(delivering) = self.stages.delivering_of(account) {
                 delivering.reset();
             }
         }
@@ -297,25 +210,8 @@ impl Daemon {
     }
 
     fn connect_config(&self) -> Result<ConnectConfig, DaemonError> {
-        let live = self.live.get();
+        let live = self.stages.live.get();
         connect_config(&live.config, self.embedded.as_ref().map(EmbeddedBroker::uri))
-    }
-}
-
-enum StartError {
-    Store(StoreError),
-    Broker(Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl StartError {
-    fn broker(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Broker(Box::new(error))
-    }
-}
-
-impl From<StoreError> for StartError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
     }
 }
 

@@ -99,7 +99,7 @@ pub(super) struct Settings {
 /// One account's delivery.
 pub struct Delivering {
     pub(super) context: DeliverContext,
-    pub(super) account: AccountRef,
+    pub(crate) account: AccountRef,
     pub(super) gate: Arc<Gate>,
     pub(super) pacing: Pacing,
     /// Bounds requests under way; of its own, so that a platform that hangs holds up no other.

@@ -5,9 +5,13 @@
 
 use crate::live::Account;
 use crate::media::PublicResolver;
+use axum::body::Body;
+use axum::http::{Request, Response};
 use bytes::Bytes;
-use interline_bridge_api::{Certainty, Method, Request, RequestBody, Response};
+use interline_bridge_api::{Certainty, Method, RequestBody};
 use interline_broker::PublishError;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The most bytes of an answer that are read. Graph answers have a few hundred.
@@ -16,6 +20,9 @@ const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// which would leave their fate unknown.
 const IDLE_CONNECTION_MAX: Duration = Duration::from_secs(10);
 
+/// What lies behind an error.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
@@ -23,17 +30,17 @@ pub enum TransportError {
     #[error(
         "no connection to the platform's API; check `api_url` of the account, DNS and the firewall"
     )]
-    Unreachable(#[source] reqwest::Error),
+    Unreachable(#[source] Cause),
     /// The request was being sent, or the answer awaited, when it broke or took too long.
     #[error(
         "the platform's API took the connection but gave no answer; it may be overloaded, or `request_timeout` too short"
     )]
-    NoAnswer(#[source] reqwest::Error),
+    NoAnswer(#[source] Cause),
     /// The request cannot be built.
     #[error(
         "the request cannot be built from the account's `api_url` and the codec's route; check `api_url`"
     )]
-    Unbuildable(#[source] Option<reqwest::Error>),
+    Unbuildable(#[source] Option<Cause>),
     /// The answer is larger than any API's.
     #[error("the platform's answer is larger than {max} bytes; is `api_url` its API?", max = ANSWER_BYTES_MAX)]
     AnswerTooLarge,
@@ -75,11 +82,28 @@ impl TransportError {
 }
 
 /// The HTTP client of the whole daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Http {
     client: reqwest::Client,
     /// For what strangers name: it connects to public addresses only.
     guarded: reqwest::Client,
+    /// Instead of the network.
+    peers: Option<(Peers, Duration)>,
+}
+
+/// Answers requests where there is no network: what the platforms' APIs and origins would.
+pub type Peers = Arc<
+    dyn Fn(
+            Request<Body>,
+        ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>
+        + Send
+        + Sync,
+>;
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Http")
+    }
 }
 
 /// The file of a request, on its way from somewhere else.
@@ -115,7 +139,29 @@ impl Http {
                 .no_proxy()
         };
         let guarded = builder().https_only(true).dns_resolver(PublicResolver).build()?;
-        Ok(Self { client: builder().build()?, guarded })
+        Ok(Self { client: builder().build()?, guarded, peers: None })
+    }
+
+    /// The same without a network: `peers` answers everything, within `request_timeout` where a request sets no other.
+    #[must_use]
+    pub fn without_network(&self, request_timeout: Duration, peers: Peers) -> Self {
+        Self { peers: Some((peers, request_timeout)), ..self.clone() }
+    }
+
+    async fn execute(
+        &self,
+        builder: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, TransportError> {
+        let Some((peers, request_timeout)) = &self.peers else {
+            return builder.send().await.map_err(sort_error);
+        };
+        let request = builder.build().map_err(sort_error)?;
+        let timeout = request.timeout().copied().unwrap_or(*request_timeout);
+        let request = Request::<reqwest::Body>::try_from(request).map_err(sort_error)?;
+        let answer = tokio::time::timeout(timeout, peers(request.map(Body::new))).await;
+        let answer = answer.map_err(|late| TransportError::NoAnswer(late.into()))??;
+        let to_reqwest = |body: Body| reqwest::Body::wrap_stream(body.into_data_stream());
+        Ok(answer.map(to_reqwest).into())
     }
 
     /// Sends one request with the account's token, and `file` as the file of a multipart body.
@@ -127,9 +173,9 @@ impl Http {
     pub(crate) async fn send(
         &self,
         account: &Account,
-        request: &Request,
+        request: &interline_bridge_api::Request,
         file: Option<Upload>,
-    ) -> Result<Response, TransportError> {
+    ) -> Result<interline_bridge_api::Response, TransportError> {
         let url = format!("{}/{}", account.api_url.trim_end_matches('/'), request.route);
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
@@ -152,7 +198,7 @@ impl Http {
                 let part = reqwest::multipart::Part::stream_with_length(file.body, file.bytes)
                     .file_name(spec.filename.clone())
                     .mime_str(&spec.mime)
-                    .map_err(|error| TransportError::Unbuildable(Some(error)))?;
+                    .map_err(|error| TransportError::Unbuildable(Some(error.into())))?;
                 let mut form = reqwest::multipart::Form::new();
                 for (name, value) in fields {
                     form = form.text(name.clone(), value.clone());
@@ -160,7 +206,7 @@ impl Http {
                 builder.multipart(form.part(spec.field.clone(), part))
             }
         };
-        let answer = builder.send().await.map_err(sort_error)?;
+        let answer = self.execute(builder).await?;
         let status = answer.status().as_u16();
         let headers = answer
             .headers()
@@ -170,7 +216,7 @@ impl Http {
             })
             .collect();
         let body = bounded_body(answer, ANSWER_BYTES_MAX as u64).await?;
-        Ok(Response { status, headers, body: body.into() })
+        Ok(interline_bridge_api::Response { status, headers, body: body.into() })
     }
 
     /// Asks for a medium and hands over the answer as it begins, whatever its status.
@@ -196,7 +242,7 @@ impl Http {
         if let Some(range) = range {
             builder = builder.header(reqwest::header::RANGE, range);
         }
-        builder.send().await.map_err(sort_error)
+        self.execute(builder).await
     }
 }
 
@@ -211,11 +257,11 @@ fn authorised(builder: reqwest::RequestBuilder, account: &Account) -> reqwest::R
 fn sort_error(error: reqwest::Error) -> TransportError {
     let error = error.without_url();
     if error.is_connect() {
-        TransportError::Unreachable(error)
+        TransportError::Unreachable(error.into())
     } else if error.is_builder() {
-        TransportError::Unbuildable(Some(error))
+        TransportError::Unbuildable(Some(error.into()))
     } else {
-        TransportError::NoAnswer(error)
+        TransportError::NoAnswer(error.into())
     }
 }
 

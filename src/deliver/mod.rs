@@ -34,7 +34,7 @@ pub(crate) use arrivals::Arrival;
 pub use arrivals::Arrivals;
 pub use gate::PauseReason;
 pub(crate) use http::Upload;
-pub use http::{Http, TransportError};
+pub use http::{Http, Peers, TransportError};
 pub use notices::Notices;
 pub(crate) use notices::Telling;
 pub(crate) use plan::render;

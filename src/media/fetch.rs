@@ -195,7 +195,9 @@ pub(super) fn chunks(
 ) -> futures_util::stream::BoxStream<'static, Result<bytes::Bytes, FetchError>> {
     answer
         .bytes_stream()
-        .map_err(|error| FetchError::Transport(TransportError::NoAnswer(error.without_url())))
+        .map_err(|error| {
+            FetchError::Transport(TransportError::NoAnswer(error.without_url().into()))
+        })
         .boxed()
 }
 
