@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::errors::{LostReason, Role};
 use crate::ledger::{AckFrame, Ledger};
 use crate::link::{Shared, close_channel};
+use crate::memory::Outlet;
 use crate::message::DeliveryTag;
 
 /// Where acks are noted.
@@ -109,13 +110,47 @@ impl Acker {
     }
 }
 
+/// Where acks are written to.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a consumer, and only tests have the small variant"
+)]
+pub(crate) enum Target {
+    Amqp {
+        channel: Channel,
+        /// The client's consumer, which would cancel itself if it were dropped before the channel is closed.
+        keep_alive: lapin::Consumer,
+    },
+    Memory(Outlet),
+}
+
+impl Target {
+    async fn write(&self, frames: &[AckFrame], shared: &Shared) -> lapin::Result<()> {
+        match self {
+            Self::Amqp { channel, .. } => write(channel, frames, shared).await,
+            Self::Memory(outlet) => {
+                outlet.ack(frames);
+                Ok(())
+            }
+        }
+    }
+
+    async fn close(self, shared: &Shared) {
+        match self {
+            Self::Amqp { channel, keep_alive } => {
+                close_channel(&channel, shared).await;
+                drop(keep_alive);
+            }
+            Self::Memory(outlet) => outlet.close(),
+        }
+    }
+}
+
 /// Writes acks until told to stop, then closes the channel: directly, since a cancel before it would let the next
 /// consumer start on later deliveries while ours are still out.
-///
-/// `keep_alive`: the client's consumer, which would cancel itself if it were dropped before the channel is closed.
 pub(crate) async fn run(
-    channel: Channel,
-    keep_alive: lapin::Consumer,
+    target: Target,
     desk: Arc<Desk>,
     shared: Arc<Shared>,
     stop: CancellationToken,
@@ -130,7 +165,7 @@ pub(crate) async fn run(
         }
         let (frames, noted_count) = desk.take_frames();
         if !frames.is_empty()
-            && let Err(error) = write(&channel, &frames, &shared).await
+            && let Err(error) = target.write(&frames, &shared).await
         {
             shared.lose(LostReason::Channel { role: Role::Consume, fault: error.into() });
             break;
@@ -140,8 +175,7 @@ pub(crate) async fn run(
         }
         desk.written.send_replace(noted_count);
     }
-    close_channel(&channel, &shared).await;
-    drop(keep_alive);
+    target.close(&shared).await;
     desk.done.cancel();
 }
 

@@ -7,11 +7,12 @@ use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
+use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::acks::{self, Acker, Desk};
-use crate::errors::{LinkError, LostReason, Role};
-use crate::link::{Link, Shared, name_missing_queue};
+use crate::acks::{self, Acker, Desk, Target};
+use crate::errors::{BrokerFault, LinkError, LostReason, Role};
+use crate::link::{Link, Shared, Wire, name_missing_queue};
 use crate::message::{Delivery, SHORT_STRING_BYTES_MAX};
 
 /// Numbers consumers, so that a tag of a lost one is never acked on its successor's channel.
@@ -28,14 +29,49 @@ pub(crate) fn next_generation() -> u64 {
 /// each successor takes all that returned: its prefetch must not be smaller than that of its predecessor.
 #[derive(Debug)]
 pub struct Consumer {
-    stream: lapin::Consumer,
-    channel: Channel,
+    source: Source,
     queue: String,
-    generation: u64,
     desk: Arc<Desk>,
     shared: Arc<Shared>,
     ended: Option<LostReason>,
     _stop: DropGuard,
+}
+
+/// Where deliveries come from.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a consumer, and only tests have the small variant"
+)]
+enum Source {
+    Amqp { stream: lapin::Consumer, channel: Channel, generation: u64 },
+    Memory(mpsc::Receiver<Delivery>),
+}
+
+impl Source {
+    /// The next delivery, or what the client says of the end. Cancel-safe.
+    async fn next(&mut self) -> Result<Delivery, Option<lapin::Error>> {
+        match self {
+            Self::Amqp { stream, generation, .. } => match stream.next().await {
+                Some(Ok(delivery)) if delivery.acker.usable() => {
+                    Ok(Delivery::from_amqp(delivery, *generation))
+                }
+                // Buffered when the channel ended: its ack would come too late.
+                Some(Ok(_)) | None => Err(None),
+                Some(Err(error)) => Err(Some(error)),
+            },
+            Self::Memory(inbox) => inbox.recv().await.ok_or(None),
+        }
+    }
+
+    /// False once the broker has closed the channel.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Amqp { channel, .. } => channel.status().connected(),
+            // Such a broker closes no channel but with the whole link.
+            Self::Memory(_) => true,
+        }
+    }
 }
 
 impl Link {
@@ -55,9 +91,40 @@ impl Link {
         if queue.len() > SHORT_STRING_BYTES_MAX {
             return Err(LinkError::NoSuchQueue { queue: queue.to_owned() });
         }
-        let generation = next_generation();
+        let (generation, prefetch_count) = (next_generation(), prefetch_count.max(1));
+        let (source, target) = match &self.wire {
+            Wire::Amqp(_) => self.amqp_source(queue, prefetch_count, tag, generation).await?,
+            Wire::Memory(seat) => {
+                seat.answered(&self.shared).await?;
+                let (inbox, outlet) = seat.consume(queue, prefetch_count, generation)?;
+                (Source::Memory(inbox), Target::Memory(outlet))
+            }
+        };
+        let stop = self.shared.stop.child_token();
+        let desk = Arc::new(Desk::new(generation));
+        let shared = Arc::clone(&self.shared);
+        self.shared.tasks.spawn(acks::run(target, Arc::clone(&desk), shared, stop.clone()));
+        let acker = Acker::new(Arc::clone(&desk), Arc::clone(&self.shared));
+        let consumer = Consumer {
+            source,
+            queue: queue.to_owned(),
+            desk,
+            shared: Arc::clone(&self.shared),
+            ended: None,
+            _stop: stop.drop_guard(),
+        };
+        Ok((consumer, acker))
+    }
+
+    async fn amqp_source(
+        &self,
+        queue: &str,
+        prefetch_count: u16,
+        tag: &str,
+        generation: u64,
+    ) -> Result<(Source, Target), LinkError> {
         let channel = self.channel(Role::Consume).await?;
-        let qos = channel.basic_qos(prefetch_count.max(1), BasicQosOptions::default());
+        let qos = channel.basic_qos(prefetch_count, BasicQosOptions::default());
         self.shared.ask(Role::Consume, || "set the prefetch".to_owned(), qos).await?;
         let tag: String = tag.chars().take(50).collect();
         let consume = channel.basic_consume(
@@ -71,28 +138,8 @@ impl Link {
             .ask(Role::Consume, || format!("consume {queue}"), consume)
             .await
             .map_err(|error| name_missing_queue(error, queue))?;
-        let stop = self.shared.stop.child_token();
-        let desk = Arc::new(Desk::new(generation));
-        let (shared, keep_alive) = (Arc::clone(&self.shared), stream.clone());
-        self.shared.tasks.spawn(acks::run(
-            channel.clone(),
-            keep_alive,
-            Arc::clone(&desk),
-            shared,
-            stop.clone(),
-        ));
-        let acker = Acker::new(Arc::clone(&desk), Arc::clone(&self.shared));
-        let consumer = Consumer {
-            stream,
-            channel,
-            queue: queue.to_owned(),
-            generation,
-            desk,
-            shared: Arc::clone(&self.shared),
-            ended: None,
-            _stop: stop.drop_guard(),
-        };
-        Ok((consumer, acker))
+        let target = Target::Amqp { channel: channel.clone(), keep_alive: stream.clone() };
+        Ok((Source::Amqp { stream, channel, generation }, target))
     }
 }
 
@@ -112,16 +159,16 @@ impl Consumer {
             biased;
             () = self.shared.lost.cancelled() => Err(self.shared.reason()),
             () = self.desk.done.cancelled() => Err(self.shared.reason()),
-            first = self.stream.next() => self.taken(first),
+            first = self.source.next() => first.map_err(|error| self.reason_of_end(error)),
         };
         let mut batch = vec![first.inspect_err(|reason| self.ended = Some(reason.clone()))?];
         while batch.len() < max
-            && let Some(next) = self.stream.next().now_or_never()
+            && let Some(next) = self.source.next().now_or_never()
         {
-            match self.taken(next) {
+            match next {
                 Ok(delivery) => batch.push(delivery),
-                Err(reason) => {
-                    self.ended = Some(reason);
+                Err(error) => {
+                    self.ended = Some(self.reason_of_end(error));
                     break;
                 }
             }
@@ -130,21 +177,6 @@ impl Consumer {
             self.desk.delivered(last.tag);
         }
         Ok(batch)
-    }
-
-    fn taken(
-        &self,
-        next: Option<lapin::Result<lapin::message::Delivery>>,
-    ) -> Result<Delivery, LostReason> {
-        match next {
-            Some(Ok(delivery)) if delivery.acker.usable() => {
-                Ok(Delivery::from_amqp(delivery, self.generation))
-            }
-            // Buffered when the channel ended: its ack would come too late.
-            Some(Ok(_)) => Err(self.reason_of_end(None)),
-            Some(Err(error)) => Err(self.reason_of_end(Some(error))),
-            None => Err(self.reason_of_end(None)),
-        }
     }
 
     fn reason_of_end(&self, error: Option<lapin::Error>) -> LostReason {
@@ -156,16 +188,10 @@ impl Consumer {
                 LostReason::Channel { role: Role::Consume, fault: error.into() }
             }
             Some(error) => LostReason::Connection { role: Role::Consume, fault: error.into() },
-            None if self.channel.status().connected() => {
+            None if self.source.is_open() => {
                 LostReason::ConsumerCancelled { queue: self.queue.clone() }
             }
-            None => {
-                let fault = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
-                LostReason::Connection {
-                    role: Role::Consume,
-                    fault: lapin::Error::from(fault).into(),
-                }
-            }
+            None => LostReason::Connection { role: Role::Consume, fault: BrokerFault::aborted() },
         }
     }
 

@@ -202,7 +202,7 @@ fn to_amqp(argument: Argument) -> AMQPValue {
     }
 }
 
-fn short(name: &str) -> Result<ShortString, TopologyError> {
+pub(crate) fn short(name: &str) -> Result<ShortString, TopologyError> {
     if name.len() > SHORT_STRING_BYTES_MAX {
         return Err(TopologyError::NameTooLong { name: name.to_owned() });
     }

@@ -7,11 +7,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lapin::protocol::{AMQPError, AMQPErrorKind};
+
 /// An error of the client library or the broker, as it was said.
 #[derive(Clone, Debug)]
 pub struct BrokerFault(pub(crate) lapin::Error);
 
 impl BrokerFault {
+    /// An answer of a broker that speaks no AMQP, as one that does would give it.
+    pub(crate) fn said(kind: AMQPErrorKind, text: String) -> Self {
+        Self(lapin::ErrorKind::ProtocolError(AMQPError::new(kind, text.into())).into())
+    }
+
+    /// A connection that ended without a word.
+    pub(crate) fn aborted() -> Self {
+        Self(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into())
+    }
+
     /// The AMQP reply code (404, 406, 320 …), where the broker gave one.
     #[must_use]
     pub fn code(&self) -> Option<u16> {
@@ -441,11 +453,10 @@ pub enum TopologyError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPSoftError};
+    use lapin::protocol::AMQPSoftError;
 
     fn said(kind: AMQPSoftError) -> String {
-        let error = AMQPError::new(AMQPErrorKind::Soft(kind), "its own words".into());
-        let fault = BrokerFault(lapin::ErrorKind::ProtocolError(error).into());
+        let fault = BrokerFault::said(AMQPErrorKind::Soft(kind), "its own words".to_owned());
         LostReason::Channel { role: Role::Publish, fault }.to_string()
     }
 

@@ -1,4 +1,5 @@
-//! Speaks AMQP 0-9-1 to RabbitMQ, or to the embedded broker; the only crate that knows the client library.
+//! Speaks AMQP 0-9-1 to RabbitMQ, or to the embedded broker; the only crate that knows the client library. For tests
+//! with a paused clock there is a broker without sockets and threads behind the same types, [`memory`].
 //!
 //! Called by the daemon's stages and commands. Knows no bridge and no envelope: bodies are bytes. It never reconnects
 //! and never retries: whatever fails is said once, and [`Link::lost`] resolves. The supervisor then drops the link,
@@ -22,6 +23,7 @@ mod declare;
 mod errors;
 mod ledger;
 mod link;
+pub mod memory;
 mod message;
 mod publisher;
 mod returns;

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use lapin::protocol::{AMQPErrorKind, AMQPHardError};
 use lapin::{Channel, Connection, ConnectionStatus, ErrorKind, Event};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::connect::{Dialer, Opened};
 use crate::declare::{self, DeclareReport};
 use crate::errors::{BrokerFault, LinkError, LostReason, Role, TopologyError};
+use crate::memory::Seat;
 use crate::socket::Sockets;
 use crate::topology::Topology;
 
@@ -36,10 +38,37 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     blocked: AtomicBool,
-    sockets: Sockets,
+    far_end: FarEnd,
+}
+
+/// What a lost link still holds of the broker.
+#[derive(Debug)]
+enum FarEnd {
+    Sockets(Sockets),
+    Memory(Seat),
+}
+
+impl FarEnd {
+    fn leave(&self) {
+        match self {
+            Self::Sockets(sockets) => sockets.shut(),
+            Self::Memory(seat) => seat.leave(),
+        }
+    }
 }
 
 impl Shared {
+    fn new(far_end: FarEnd) -> Self {
+        Self {
+            lost: CancellationToken::new(),
+            reason: OnceLock::new(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            blocked: AtomicBool::new(false),
+            far_end,
+        }
+    }
+
     /// Marks the link lost; only the first reason counts. Shuts the sockets, so that the broker requeues at once and
     /// the client's threads end.
     pub(crate) fn lose(&self, reason: LostReason) {
@@ -48,7 +77,7 @@ impl Shared {
                 tracing::warn!(error = %reason, "the link to the broker is lost");
             }
             self.lost.cancel();
-            self.sockets.shut();
+            self.far_end.leave();
         }
     }
 
@@ -94,10 +123,43 @@ pub enum Closed {
 /// Two open connections to the broker. Dropping it ends both at once; [`Link::close`] settles first.
 #[derive(Debug)]
 pub struct Link {
-    pub(crate) consume: Connection,
-    pub(crate) publish: Connection,
+    pub(crate) wire: Wire,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// What a link leads over.
+#[derive(Debug)]
+pub(crate) enum Wire {
+    Amqp(Box<Amqp>),
+    /// No connections: a place at a broker in this process.
+    Memory(Seat),
+}
+
+#[derive(Debug)]
+pub(crate) struct Amqp {
+    consume: Connection,
+    publish: Connection,
     dialer: Dialer,
+}
+
+impl Amqp {
+    pub(crate) fn publish_timeout(&self) -> Duration {
+        self.dialer.config.publish_timeout
+    }
+
+    /// Says goodbye on both connections. False if one of them was not answered.
+    async fn close(&self) -> bool {
+        let (publish, consume) = futures_util::join!(
+            self.publish.close(CODE_OK, "done".into()),
+            self.consume.close(CODE_OK, "done".into()),
+        );
+        for (role, closed) in [(Role::Publish, &publish), (Role::Consume, &consume)] {
+            if let Err(error) = closed {
+                tracing::debug!(%role, %error, "a connection did not close cleanly");
+            }
+        }
+        publish.is_ok() && consume.is_ok()
+    }
 }
 
 impl Link {
@@ -105,14 +167,7 @@ impl Link {
         let sockets = Sockets::default();
         sockets.adopt(&consume.sockets);
         sockets.adopt(&publish.sockets);
-        let shared = Arc::new(Shared {
-            lost: CancellationToken::new(),
-            reason: OnceLock::new(),
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            blocked: AtomicBool::new(false),
-            sockets,
-        });
+        let shared = Arc::new(Shared::new(FarEnd::Sockets(sockets)));
         let blocked_max = dialer.config.blocked_max;
         for (role, connection) in
             [(Role::Consume, &consume.connection), (Role::Publish, &publish.connection)]
@@ -125,7 +180,14 @@ impl Link {
             };
             shared.tasks.spawn(watch.run(connection.events_listener()));
         }
-        Self { consume: consume.connection, publish: publish.connection, shared, dialer }
+        let (consume, publish) = (consume.connection, publish.connection);
+        Self { wire: Wire::Amqp(Box::new(Amqp { consume, publish, dialer })), shared }
+    }
+
+    /// A link to a broker in memory. It has no tasks before it has publishers and consumers: nothing is to be watched.
+    pub(crate) fn in_memory(seat: Seat) -> Self {
+        let shared = Arc::new(Shared::new(FarEnd::Memory(seat.clone())));
+        Self { wire: Wire::Memory(seat), shared }
     }
 
     /// Declares the topology on a short-lived connection of its own, so that a refusal harms nothing. Idempotent.
@@ -134,7 +196,10 @@ impl Link {
     /// # Errors
     /// [`TopologyError`]; among them a queue that exists with other arguments.
     pub async fn declare(&self, topology: &Topology) -> Result<DeclareReport, TopologyError> {
-        declare::declare(&self.dialer, topology).await
+        match &self.wire {
+            Wire::Amqp(amqp) => declare::declare(&amqp.dialer, topology).await,
+            Wire::Memory(seat) => seat.declare(topology).await,
+        }
     }
 
     /// Deletes the topology's queues, whatever they hold, and its exchanges. For benches and tests.
@@ -142,7 +207,10 @@ impl Link {
     /// # Errors
     /// [`TopologyError`]. What is gone already is no error.
     pub async fn undeclare(&self, topology: &Topology) -> Result<(), TopologyError> {
-        declare::undeclare(&self.dialer, topology).await
+        match &self.wire {
+            Wire::Amqp(amqp) => declare::undeclare(&amqp.dialer, topology).await,
+            Wire::Memory(seat) => seat.undeclare(topology).await,
+        }
     }
 
     /// True once [`Link::lost`] would resolve.
@@ -169,14 +237,22 @@ impl Link {
         self.shared.blocked.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn publish_timeout(&self) -> Duration {
-        self.dialer.config.publish_timeout
-    }
-
-    /// A fresh channel on the connection of `role`.
+    /// A fresh channel on the connection of `role`. A link to a broker in memory has none, and says so.
     pub(crate) async fn channel(&self, role: Role) -> Result<Channel, LinkError> {
-        let connection = if role == Role::Publish { &self.publish } else { &self.consume };
-        self.shared.ask(role, || "open a channel".to_owned(), connection.create_channel()).await
+        let action = || "open a channel".to_owned();
+        match &self.wire {
+            Wire::Amqp(amqp) => {
+                let connection = if role == Role::Publish { &amqp.publish } else { &amqp.consume };
+                self.shared.ask(role, action, connection.create_channel()).await
+            }
+            Wire::Memory(_) => Err(LinkError::Refused {
+                action: action(),
+                fault: BrokerFault::said(
+                    AMQPErrorKind::Hard(AMQPHardError::NOTIMPLEMENTED),
+                    "a broker in memory has no channels".to_owned(),
+                ),
+            }),
+        }
     }
 
     /// Settles and closes: publishes in flight get their confirms, acks handed over are written, each consumer's
@@ -190,16 +266,10 @@ impl Link {
         let mut clean = settled && !was_lost;
         if clean {
             let closing = async {
-                let (publish, consume) = futures_util::join!(
-                    self.publish.close(CODE_OK, "done".into()),
-                    self.consume.close(CODE_OK, "done".into()),
-                );
-                for (role, closed) in [(Role::Publish, &publish), (Role::Consume, &consume)] {
-                    if let Err(error) = closed {
-                        tracing::debug!(%role, %error, "a connection did not close cleanly");
-                    }
+                match &self.wire {
+                    Wire::Amqp(amqp) => amqp.close().await,
+                    Wire::Memory(_) => true,
                 }
-                publish.is_ok() && consume.is_ok()
             };
             let remaining = deadline.saturating_sub(started.elapsed());
             clean = tokio::time::timeout(remaining, closing).await.unwrap_or(false);
@@ -293,8 +363,7 @@ impl Watch {
 
     fn look(&self, blocked_since: &mut Option<Instant>) {
         if !self.status.connected() {
-            let fault =
-                BrokerFault(std::io::Error::from(std::io::ErrorKind::ConnectionAborted).into());
+            let fault = BrokerFault::aborted();
             self.shared.lose(LostReason::Connection { role: self.role, fault });
         }
         let blocked = self.status.blocked();

@@ -22,6 +22,8 @@ pub(crate) const SHORT_STRING_BYTES_MAX: usize = 255;
 const HEADER_DEPTH_MAX: usize = 16;
 
 const DELIVERY_MODE_PERSISTENT: u8 = 2;
+/// The header in which a quorum queue counts.
+const DELIVERY_COUNT: &str = "x-delivery-count";
 
 /// Headers by name. Names and values that stand in the code are borrowed: every message that is published has some.
 pub type Headers = BTreeMap<Cow<'static, str>, HeaderValue>;
@@ -362,6 +364,29 @@ impl Delivery {
         }
     }
 
+    /// `message` as it comes back from a broker in memory: through the same encoding as over a connection.
+    pub(crate) fn in_memory(
+        message: &OutMessage,
+        tag: DeliveryTag,
+        redelivered: bool,
+        delivery_count: Option<i64>,
+    ) -> Self {
+        let mut amqp = message.properties.to_amqp();
+        if let Some(count) = delivery_count {
+            let mut headers = amqp.headers().clone().unwrap_or_default();
+            headers.insert(ShortString::from(DELIVERY_COUNT), AMQPValue::LongLongInt(count));
+            amqp = amqp.with_headers(headers);
+        }
+        Self {
+            tag,
+            redelivered,
+            exchange: message.exchange.clone(),
+            routing_key: message.routing_key.clone(),
+            body: message.body.clone(),
+            amqp,
+        }
+    }
+
     /// All properties.
     #[must_use]
     pub fn properties(&self) -> Properties {
@@ -407,7 +432,7 @@ impl Delivery {
     /// How often a quorum queue has delivered it without an ack; classic queues do not count.
     #[must_use]
     pub fn delivery_count(&self) -> Option<u64> {
-        u64::try_from(self.int_header("x-delivery-count")?).ok()
+        u64::try_from(self.int_header(DELIVERY_COUNT)?).ok()
     }
 }
 

@@ -23,12 +23,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::errors::{LinkError, LostReason, PublishError, Role};
-use crate::link::{Link, Shared, close_channel};
+use crate::link::{Link, Shared, Wire, close_channel};
+use crate::memory;
 use crate::message::OutMessage;
 use crate::returns::{Fate, Identified, Identity, Returns};
 
 /// How many batches are taken from the queue at once.
-const JOBS_MAX: usize = 64;
+pub(crate) const JOBS_MAX: usize = 64;
 /// More in flight than this is never asked for: a semaphore counts whole batches in 32 bits.
 const IN_FLIGHT_LIMIT: usize = 1 << 24;
 /// How often the oldest publish in flight is looked at, as a part of the time limit.
@@ -71,20 +72,33 @@ impl Link {
     /// [`LinkError::Refused`], [`LinkError::TimedOut`], [`LinkError::Lost`].
     pub async fn publisher(&self, in_flight_max: usize) -> Result<Publisher, LinkError> {
         let in_flight_max = in_flight_max.clamp(1, IN_FLIGHT_LIMIT);
-        let channel = self.channel(Role::Publish).await?;
-        let confirms = channel.confirm_select(ConfirmSelectOptions::default());
-        self.shared.ask(Role::Publish, || "confirm publishes".to_owned(), confirms).await?;
         let (jobs, queue) = mpsc::channel(in_flight_max);
         let slots = Arc::new(Semaphore::new(in_flight_max));
-        let task = Task {
-            shared: Arc::clone(&self.shared),
-            slots: Arc::clone(&slots),
-            timeout: self.publish_timeout(),
-            pending: BTreeMap::new(),
-            returns: Returns::default(),
-            next_number: 0,
-        };
-        self.shared.tasks.spawn(task.run(channel, queue));
+        match &self.wire {
+            Wire::Amqp(amqp) => {
+                let channel = self.channel(Role::Publish).await?;
+                let confirms = channel.confirm_select(ConfirmSelectOptions::default());
+                self.shared.ask(Role::Publish, || "confirm publishes".to_owned(), confirms).await?;
+                let task = Task {
+                    shared: Arc::clone(&self.shared),
+                    slots: Arc::clone(&slots),
+                    timeout: amqp.publish_timeout(),
+                    pending: BTreeMap::new(),
+                    returns: Returns::default(),
+                    next_number: 0,
+                };
+                self.shared.tasks.spawn(task.run(channel, queue));
+            }
+            Wire::Memory(seat) => {
+                seat.answered(&self.shared).await?;
+                self.shared.tasks.spawn(memory::publish(
+                    seat.clone(),
+                    Arc::clone(&self.shared),
+                    Arc::clone(&slots),
+                    queue,
+                ));
+            }
+        }
         Ok(Publisher { jobs, slots, in_flight_max, shared: Arc::clone(&self.shared) })
     }
 }
@@ -165,21 +179,41 @@ impl Publisher {
 }
 
 #[derive(Debug)]
-enum Job {
+pub(crate) enum Job {
     One(Publish),
     Several(Vec<Publish>),
 }
 
+impl Job {
+    pub(crate) fn into_publishes(self) -> Vec<Publish> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Several(several) => several,
+        }
+    }
+}
+
+/// Ends the taking of jobs: what nobody has started is answered as not sent.
+pub(crate) fn refuse_rest(shared: &Shared, slots: &Semaphore, queue: &mut mpsc::Receiver<Job>) {
+    slots.close();
+    queue.close();
+    while let Ok(job) = queue.try_recv() {
+        for publish in job.into_publishes() {
+            publish.answer(Err(PublishError::Closed(shared.reason())));
+        }
+    }
+}
+
 /// A message on its way, and who waits for the broker's word on it.
 #[derive(Debug)]
-struct Publish {
-    message: Arc<OutMessage>,
+pub(crate) struct Publish {
+    pub(crate) message: Arc<OutMessage>,
     reply: oneshot::Sender<Result<(), PublishError>>,
     _slot: OwnedSemaphorePermit,
 }
 
 impl Publish {
-    fn answer(self, answer: Result<(), PublishError>) {
+    pub(crate) fn answer(self, answer: Result<(), PublishError>) {
         // The sender may have stopped waiting; the message is settled all the same.
         drop(self.reply.send(answer));
     }
@@ -319,17 +353,7 @@ impl Task {
                 () = self.shared.stop.cancelled(), if !queue.is_closed() => queue.close(),
             }
         }
-        self.slots.close();
-        queue.close();
-        while let Ok(job) = queue.try_recv() {
-            let publishes = match job {
-                Job::One(one) => vec![one],
-                Job::Several(several) => several,
-            };
-            for publish in publishes {
-                publish.answer(Err(PublishError::Closed(self.shared.reason())));
-            }
-        }
+        refuse_rest(&self.shared, &self.slots, &mut queue);
         self.abandon();
         close_channel(&channel, &self.shared).await;
     }

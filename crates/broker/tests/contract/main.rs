@@ -1,5 +1,5 @@
-//! What Interline expects of a broker, run against RabbitMQ and against the embedded broker, so that the one that is
-//! ours cannot drift from the one that is real.
+//! What Interline expects of a broker, run against RabbitMQ, against the embedded broker and against the one in memory,
+//! so that those that are ours cannot drift from the one that is real.
 //!
 //! Each broker has one test that runs every case, since starting RabbitMQ takes seconds. A case has its own prefix, is
 //! told apart by its name in the output, and fails without stopping the others.
@@ -92,4 +92,18 @@ async fn rabbitmq_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_broker_keeps_the_contract() {
     run_contract(UnderTest::embedded().await, every_case()).await;
+}
+
+/// Cases in which an operator speaks AMQP to the broker, which the one in memory does not.
+const WITH_AN_OPERATOR: [&str; 3] = [
+    "a_deleted_queue_ends_its_consumer_but_not_the_link",
+    "an_exchange_of_another_kind_is_named_with_a_mend",
+    "a_rejected_message_is_dead_lettered_and_not_dropped",
+];
+
+#[tokio::test(start_paused = true)]
+async fn the_broker_in_memory_keeps_the_contract() {
+    let mut cases = [consuming::CASES, publishing::CASES, topology::CASES].concat();
+    cases.retain(|(name, _)| !WITH_AN_OPERATOR.contains(name));
+    run_contract(UnderTest::memory(), cases).await;
 }

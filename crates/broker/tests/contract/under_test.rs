@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use interline_broker::memory::MemoryBroker;
 use interline_broker::topology::{Binding, Exchange, Queue};
 use interline_broker::{
     BrokerUrls, ConnectConfig, Consumer, Delivery, Link, OutMessage, Properties, Publisher,
@@ -27,6 +28,8 @@ pub(crate) struct UnderTest {
     pub(crate) uri: String,
     /// Closes every connection from the broker's side.
     cut_all: Box<dyn Fn() + Send + Sync>,
+    /// `None` where it speaks AMQP.
+    memory: Option<MemoryBroker>,
     /// `None` where it is not RabbitMQ.
     node: Option<Arc<Mutex<RabbitNode>>>,
 }
@@ -41,7 +44,7 @@ impl UnderTest {
             node.control(&["close_all_connections", "cut by the operator"])
                 .expect("rabbitmqctl cuts");
         };
-        Self { name: "RabbitMQ", uri, cut_all: Box::new(cut_all), node: Some(node) }
+        Self { name: "RabbitMQ", uri, cut_all: Box::new(cut_all), memory: None, node: Some(node) }
     }
 
     pub(crate) async fn embedded() -> Self {
@@ -54,12 +57,29 @@ impl UnderTest {
             cut_all: Box::new(move || {
                 broker.faults().close_connections(320, "cut by the operator")
             }),
+            memory: None,
+            node: None,
+        }
+    }
+
+    /// The one that nobody outside of this process can reach.
+    pub(crate) fn memory() -> Self {
+        let broker = MemoryBroker::new();
+        let cut_broker = broker.clone();
+        Self {
+            name: "memory",
+            uri: String::new(),
+            cut_all: Box::new(move || cut_broker.lose_links()),
+            memory: Some(broker),
             node: None,
         }
     }
 
     /// Closes every connection from the broker's side; returns when that was asked for.
     pub(crate) async fn cut_all(self: &Arc<Self>) {
+        if self.memory.is_some() {
+            return (self.cut_all)();
+        }
         let this = Arc::clone(self);
         tokio::task::spawn_blocking(move || (this.cut_all)()).await.expect("the cut is made");
     }
@@ -82,7 +102,10 @@ impl UnderTest {
     }
 
     pub(crate) async fn link(&self) -> Link {
-        connect(&self.config()).await.expect("the broker is up")
+        match &self.memory {
+            Some(broker) => broker.connect(),
+            None => connect(&self.config()).await.expect("the broker is up"),
+        }
     }
 
     /// A link with a bounded queue of this name, bound to an exchange of the same name by its own name.
