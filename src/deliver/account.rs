@@ -172,6 +172,7 @@ impl Delivering {
         while !stop.is_cancelled() {
             if self.long_pause() {
                 tokio::select! {
+                    biased;
                     () = self.gate.changed() => {}
                     () = tokio::time::sleep(Duration::from_millis(250)) => {}
                     () = stop.cancelled() => {}
@@ -207,6 +208,7 @@ impl Delivering {
                 break;
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => break,
                 () = self.gate.changed() => {}
                 // A change between two waits is not told.
@@ -362,6 +364,7 @@ impl Delivering {
     /// Waits, but not longer than the daemon runs or the channel stands.
     pub(super) async fn sleep(&self, long: Duration) {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(long) => {}
             () = self.context.stop.cancelled() => {}
             () = self.session_changed.notified() => {}
@@ -411,6 +414,7 @@ impl Delivering {
         }
         let limit = live.config.deliver.delivered_timeout;
         tokio::select! {
+            biased;
             arrived = self.context.arrivals.wait(&self.account, &to.user, native_ids, now_ms(), limit) => {
                 if !arrived {
                     debug!(account_ref = %self.account, "no delivered status in time; the lane goes on");

@@ -7,13 +7,14 @@ use super::account::Delivering;
 use super::gate::{Pass, PauseReason};
 use super::http::TransportError;
 use super::plan::{self, PlanError, Planned, Waits};
+use super::references;
 use crate::clock::now_ms;
 use crate::config::Uncertain;
 use crate::dead::Reason;
 use crate::live::Live;
 use futures_util::FutureExt;
 use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVerdict, Scope};
-use interline_envelope::{Address, Dispatch, Kind, Redacted};
+use interline_envelope::{Dispatch, Kind, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
     Awaited, Begun, DispatchRow, DispatchState, Intent, NativeMessage, NewCopy, NewDispatch,
@@ -43,6 +44,8 @@ pub(super) enum Step {
     Wait { after: Duration, cause: Early },
     /// Not before something else is there; the lane goes on without it.
     Park { awaits: Awaited, until: i64 },
+    /// What was parked before it was let go meanwhile: that goes first.
+    Behind,
     /// The daemon stops, or the channel is gone: the broker or the store brings it again.
     Abandon,
 }
@@ -127,6 +130,7 @@ impl Delivering {
             None => match plan::plan(self, &live, dispatch, waits_of(of)).await {
                 Ok(requests) => (requests, None),
                 Err(PlanError::Store(error)) => return Err(error),
+                Err(PlanError::Behind) => return Ok(Step::Behind),
                 Err(PlanError::Waits(awaits)) => {
                     return Ok(Step::Park { awaits, until: of.parked_until });
                 }
@@ -233,7 +237,7 @@ impl Delivering {
         let now = now_ms();
         if first_intent {
             let plans = requests.iter().map(request_plan).collect();
-            let carries = carried(dispatch);
+            let carries = references::carried(dispatch);
             let (id, time, to) = (dispatch.id, dispatch.envelope.time, dispatch.to.clone());
             let reaction = requests.first().and_then(|first| first.reaction.clone());
             let begin = NewDispatch { id, time, to, plans, carries, reaction };
@@ -510,7 +514,7 @@ impl Delivering {
             receipt: None,
             at: now_ms(),
         };
-        carried(dispatch).map(copy).into_iter().collect()
+        references::carried(dispatch).map(copy).into_iter().collect()
     }
 
     pub(super) fn refused_by_consent(&self, live: &Live, dispatch: &Dispatch) -> Option<Step> {
@@ -547,15 +551,6 @@ fn pair_backoff(failure: &Failure, attempts: u32) -> Option<Duration> {
 /// True for what nobody misses: no dead letter is put down for it.
 const fn is_fleeting(kind: Kind) -> bool {
     matches!(kind, Kind::Status | Kind::Typing)
-}
-
-/// The message that a dispatch carries on. Edits, reactions and deletions carry the id of the message that they are
-/// about, not one of their own.
-fn carried(dispatch: &Dispatch) -> Option<NativeMessage> {
-    let origin = &dispatch.origin;
-    let native_id = origin.native_id.clone().filter(|_| dispatch.envelope.kind == Kind::Message)?;
-    let Address { account, user: chat } = origin.account.clone();
-    Some(NativeMessage { account, chat, native_id })
 }
 
 fn waits_of(of: &Attempt) -> Waits {

@@ -110,6 +110,14 @@ impl Lane {
         self.wake.notify_one();
     }
 
+    /// Lets what is held before a job go first: a delivery stays at the head of the queue, a row where it is.
+    fn yield_to_held(&self, job: Job) {
+        if matches!(job.source, Source::Queue(_)) {
+            self.lock().queue.push_front(job);
+        }
+        self.look_at_held();
+    }
+
     /// True if nothing is queued or held: the lane may be forgotten.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
@@ -212,6 +220,7 @@ async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId) {
     }
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep_until(deadline) => break,
             () = on.stopped() => return,
             () = lane.wake.notified() => {
@@ -350,6 +359,10 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                     return false;
                 }
             }
+            Step::Behind => {
+                lane.yield_to_held(job);
+                return false;
+            }
             Step::Abandon => return false,
         }
     }
@@ -375,6 +388,7 @@ pub(super) async fn under_pressure<T>(
         let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
         let waits = in_queue || deadline > Instant::now();
         tokio::select! {
+            biased;
             result = &mut work => return result,
             () = lane.wake.notified() => {}
             () = tokio::time::sleep_until(deadline), if waits => {}
@@ -428,6 +442,7 @@ async fn wait_early(
             let after = after.min(on.time_left(job));
             let wait = async {
                 tokio::select! {
+                    biased;
                     () = listener.opened() => {}
                     () = on.sleep(after) => {}
                     () = lane.overtaken.notified() => {}

@@ -35,6 +35,8 @@ pub(crate) enum PlanError {
     Refused(Refusal),
     #[error("the message that it is about is not there yet")]
     Waits(Awaited),
+    #[error("what was parked before it was let go, and goes first")]
+    Behind,
     #[error("somebody changed or took back a message that is not theirs")]
     NotTheAuthor,
     #[error("the message that it is about was taken back before it came")]
@@ -67,6 +69,7 @@ impl PlanError {
             Self::Store(_)
             | Self::Media(_)
             | Self::Waits(_)
+            | Self::Behind
             | Self::NotTheAuthor
             | Self::TargetTakenBack => None,
             Self::Render(_) => Some(Reason::Unrenderable),
@@ -85,8 +88,12 @@ pub(super) async fn plan(
     waits: Waits,
 ) -> Result<Vec<Planned>, PlanError> {
     let Some(account) = on.account_now(live) else { return Err(PlanError::NoAccount) };
-    let References { reply, target, about } =
-        references::resolve(on, dispatch, waits.references).await?;
+    let references = references::resolve(on, dispatch, waits.references).await;
+    // After the look, since what is let go is in the held rows as soon as its message is there to be seen.
+    if references::is_behind(on, dispatch).await? {
+        return Err(PlanError::Behind);
+    }
+    let References { reply, target, about } = references?;
     let earlier = reactions::earlier(on, dispatch, about).await?;
     let to = recipient(&dispatch.to);
     let origin_bridge = live.bridge(&dispatch.origin.account.account.platform);

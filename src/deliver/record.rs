@@ -61,6 +61,7 @@ async fn until_written<T, W: Future<Output = Result<T, StoreError>>>(
         };
         error!(%error, "a platform's answer cannot be recorded; trying again");
         tokio::select! {
+            biased;
             () = tokio::time::sleep(STORE_RETRY) => {}
             () = stop.cancelled() => return Err(error),
         }

@@ -6,9 +6,9 @@
 use super::account::Delivering;
 use super::job::Job;
 use super::plan::PlanError;
-use interline_envelope::{Dispatch, EnvelopeId, Kind, Redacted, ReplyTo, Target};
+use interline_envelope::{Address, Dispatch, EnvelopeId, Kind, Redacted, ReplyTo, Target};
 use interline_relay::Reference;
-use interline_store::{Awaited, DispatchState, Known, NativeMessage};
+use interline_store::{Awaited, DispatchState, HeldStage, Known, NativeMessage, StoreError};
 use std::time::Duration;
 
 /// The longest wait of an answer for what it answers: its words matter more than the quote, and it waits in its lane,
@@ -42,6 +42,25 @@ pub(super) fn parked_until(job: &Job, parked_max_age: Duration) -> i64 {
         | Kind::Account => (job.since_ms, parked_max_age),
     };
     since_ms.saturating_add(i64::try_from(long.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// True if a dependent finds others of its lane let go that were parked before it: it must not overtake them, and what
+/// takes a reaction away that was not set yet would leave it standing.
+pub(super) async fn is_behind(on: &Delivering, dispatch: &Dispatch) -> Result<bool, StoreError> {
+    if !matches!(dispatch.envelope.kind, Kind::Edit | Kind::Delete | Kind::Reaction) {
+        return Ok(false);
+    }
+    let held = on.store().held_peek(HeldStage::Deliver, dispatch.lane, 1).await?;
+    Ok(held.first().is_some_and(|row| row.dispatch != dispatch.id))
+}
+
+/// The message that a dispatch carries on. Edits, reactions and deletions carry the id of the message that they are
+/// about, not one of their own.
+pub(super) fn carried(dispatch: &Dispatch) -> Option<NativeMessage> {
+    let origin = &dispatch.origin;
+    let native_id = origin.native_id.clone().filter(|_| dispatch.envelope.kind == Kind::Message)?;
+    let Address { account, user: chat } = origin.account.clone();
+    Some(NativeMessage { account, chat, native_id })
 }
 
 /// Resolves both references of a dispatch. `may_wait`: false once it has waited long enough.

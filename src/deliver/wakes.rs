@@ -56,6 +56,7 @@ pub(crate) async fn expire(
             Err(error) => error!(%error, "parked dispatches cannot be read; trying again"),
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(EXPIRY_EVERY) => {}
             () = stop.cancelled() => return Ok(()),
         }

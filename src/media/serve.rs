@@ -79,6 +79,7 @@ impl MediaServer {
         let shared = Shared { server: self, places: Arc::new(Semaphore::new(places)) };
         let app = Router::new().route("/media/{ticket}", get(give).head(tell)).with_state(shared);
         tokio::select! {
+            biased;
             ended = async { axum::serve(Patient(listener), app).await } => ended,
             () = stop.cancelled() => Ok(()),
         }

@@ -15,7 +15,7 @@ use interline_broker::{
 };
 use interline_envelope::{AccountRef, Dispatch, DispatchId, LaneId};
 use interline_store::{HeldBody, HeldStage, Store};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -41,7 +41,7 @@ struct Lane {
 
 #[derive(Debug, Default)]
 struct State {
-    lanes: HashMap<LaneId, Lane>,
+    lanes: BTreeMap<LaneId, Lane>,
     next: u64,
 }
 
@@ -190,6 +190,7 @@ impl Lanes {
         // Rare, and large: it is not to make the future of every dispatch large.
         Box::pin(async {
             tokio::select! {
+                biased;
                 result = self.wait_in_lane(seq, lane, id, &account, message) => result,
                 () = self.stop.cancelled() => Err(RelayError::Stopping),
             }
@@ -328,6 +329,7 @@ impl Lanes {
     pub async fn drain(&self) -> Result<(), RelayError> {
         loop {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(DRAIN_EVERY) => {}
                 () = self.stop.cancelled() => return Ok(()),
             }

@@ -108,6 +108,7 @@ async fn whose(
             return Ok(EchoOf::SomebodyElse);
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(UNDECIDED_POLL) => {}
             () = stop.cancelled() => return Err(RelayError::Stopping),
         }

@@ -160,6 +160,63 @@ pub(crate) fn seat(kind: Kind, account: &str, person: String, name: &str) -> Sea
     Seat { kind, account: account.to_owned(), person, name: name.to_owned() }
 }
 
+/// Lines of an account that is not paced.
+pub(crate) const UNPACED: &str = "messages_per_second = 0\npair_interval = \"0s\"";
+
+/// Platforms with everybody of the conversations on them, whose webhooks go to `host`.
+pub(crate) fn cast(conversations: &[(String, Vec<Seat>)], host: &str) -> Config {
+    let mut config = Config::default();
+    for (kind, platform) in [
+        (Kind::WhatsApp, &mut config.whatsapp),
+        (Kind::Messenger, &mut config.messenger),
+        (Kind::Instagram, &mut config.instagram),
+    ] {
+        platform.settings.delivery.retry_first = Duration::from_millis(50);
+        platform.settings.delivery.retry_max = Duration::from_millis(500);
+        for seat in
+            conversations.iter().flat_map(|(_, seats)| seats).filter(|seat| seat.kind == kind)
+        {
+            let person = Person::new(&seat.person, &seat.name);
+            match platform.accounts.iter_mut().find(|account| account.id == seat.account) {
+                Some(account) => account.people.push(person),
+                None => {
+                    let url = format!("http://{host}/webhooks/{}", kind.word());
+                    platform
+                        .accounts
+                        .push(AccountConfig::new(&seat.account).posting_to(url).with(person));
+                }
+            }
+        }
+    }
+    config
+}
+
+/// The accounts, with further lines for each, and the conversations of a daemon's config.
+pub(crate) fn people_toml(
+    platforms: &Platforms,
+    lines: impl Fn(Kind) -> String,
+    conversations: &[(String, Vec<Seat>)],
+) -> String {
+    let mut toml = String::new();
+    for platform in platforms.all() {
+        let (bridge, lines) = (platform.kind().word(), lines(platform.kind()));
+        for account in platform.accounts() {
+            let id = account.id().to_owned();
+            writeln!(toml, "[[account]]\nbridge = {bridge:?}\nid = {id:?}").unwrap();
+            writeln!(toml, "api_url = {:?}", platform.api_url()).unwrap();
+            writeln!(toml, "access_token = \"sandbox-token-{id}\"").unwrap();
+            writeln!(toml, "app_secret = \"sandbox-secret-{id}\"").unwrap();
+            writeln!(toml, "verify_token = \"sandbox-verify-{id}\"\n{lines}").unwrap();
+        }
+    }
+    for (name, seats) in conversations {
+        let participants: Vec<String> = seats.iter().map(Seat::address).collect();
+        writeln!(toml, "[[conversation]]\nname = {name:?}\nparticipants = {participants:?}\n")
+            .unwrap();
+    }
+    toml
+}
+
 /// A daemon with its platforms and its folder.
 pub(crate) struct World {
     pub(crate) platforms: Platforms,
@@ -190,30 +247,7 @@ impl World {
     /// Platforms with everybody of the conversations on them, and a config for a daemon; nothing is started yet.
     pub(crate) async fn new(broker_url: &str, conversations: Vec<(String, Vec<Seat>)>) -> Self {
         let listen = free_address();
-        let mut config = Config::default();
-        for (kind, platform) in [
-            (Kind::WhatsApp, &mut config.whatsapp),
-            (Kind::Messenger, &mut config.messenger),
-            (Kind::Instagram, &mut config.instagram),
-        ] {
-            platform.settings.delivery.retry_first = Duration::from_millis(50);
-            platform.settings.delivery.retry_max = Duration::from_millis(500);
-            for seat in
-                conversations.iter().flat_map(|(_, seats)| seats).filter(|seat| seat.kind == kind)
-            {
-                let person = Person::new(&seat.person, &seat.name);
-                match platform.accounts.iter_mut().find(|account| account.id == seat.account) {
-                    Some(account) => account.people.push(person),
-                    None => {
-                        let url = format!("http://{listen}/webhooks/{}", kind.word());
-                        platform
-                            .accounts
-                            .push(AccountConfig::new(&seat.account).posting_to(url).with(person));
-                    }
-                }
-            }
-        }
-        let platforms = Platforms::start(config).await.unwrap();
+        let platforms = Platforms::start(cast(&conversations, &listen.to_string())).await.unwrap();
         Self {
             platforms,
             conversations,
@@ -272,29 +306,12 @@ impl World {
         writeln!(toml, "{}\n", self.ingest_lines).unwrap();
         writeln!(toml, "[deliver]\n{}", self.deliver).unwrap();
         writeln!(toml, "{}", self.extra).unwrap();
-        for platform in self.platforms.all() {
-            for account in platform.accounts() {
-                let id = account.id().to_owned();
-                writeln!(toml, "[[account]]\nbridge = {:?}\nid = {id:?}", platform.kind().word())
-                    .unwrap();
-                writeln!(toml, "api_url = {:?}", platform.api_url()).unwrap();
-                writeln!(toml, "access_token = \"sandbox-token-{id}\"").unwrap();
-                writeln!(toml, "app_secret = \"sandbox-secret-{id}\"").unwrap();
-                if platform.kind() == Kind::WhatsApp {
-                    writeln!(toml, "{}", self.whatsapp_lines).unwrap();
-                }
-                if !self.paced {
-                    writeln!(toml, "messages_per_second = 0\npair_interval = \"0s\"").unwrap();
-                }
-                writeln!(toml, "verify_token = \"sandbox-verify-{id}\"\n{}", self.account_lines)
-                    .unwrap();
-            }
-        }
-        for (name, seats) in &self.conversations {
-            let participants: Vec<String> = seats.iter().map(Seat::address).collect();
-            writeln!(toml, "[[conversation]]\nname = {name:?}\nparticipants = {participants:?}\n")
-                .unwrap();
-        }
+        let lines = |kind| {
+            let pace = if self.paced { "" } else { UNPACED };
+            let of_kind = if kind == Kind::WhatsApp { &self.whatsapp_lines } else { "" };
+            format!("{of_kind}\n{pace}\n{}", self.account_lines)
+        };
+        toml += &people_toml(&self.platforms, lines, &self.conversations);
         std::fs::write(self.config_path(), toml).unwrap();
     }
 
@@ -444,7 +461,7 @@ impl Drop for World {
 
 pub(crate) fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
-    lines[lines.len().saturating_sub(60)..].join("\n")
+    lines[lines.len().saturating_sub(120)..].join("\n")
 }
 
 /// A free port of a loopback address of this test's own. On 127.0.0.1 a connection of another test could take the port

@@ -75,6 +75,7 @@ impl Clock {
                 return;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(Duration::from_millis(left)) => return,
                 told = moved.changed() => if told.is_err() { return },
             }

@@ -26,8 +26,12 @@ pub(crate) struct Ids {
 
 impl Ids {
     pub(crate) fn new() -> Self {
-        let random = RandomState::new();
-        Self { seed: random.hash_one(std::process::id()), next: AtomicU64::new(1) }
+        Self::seeded(RandomState::new().hash_one(std::process::id()))
+    }
+
+    /// The same ids at every start.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self { seed, next: AtomicU64::new(1) }
     }
 
     fn fresh(&self) -> [u8; 16] {

@@ -101,7 +101,7 @@ pub use crate::seen::{Choice, ChoiceKind, Content, Location, Media, MediaKind, R
 pub use crate::web::{Unanswered, Webhooks};
 
 use crate::platform::Shared;
-use crate::web::{Web, client};
+use crate::web::{Web, client, shared_client};
 
 /// The three platforms, running. They stop when this is dropped, and are waited for by [`Platforms::stop`].
 pub struct Platforms {
@@ -134,13 +134,13 @@ impl Platforms {
     }
 
     /// The same without a network: requests come by [`Platform::answer`], webhooks go to `webhooks`. It works on a
-    /// paused clock, which `clock` then follows. Nothing is fetched and nobody is asked for a challenge but by the
+    /// paused clock, which `clock` then follows, and gives the same ids at every start. Nothing is fetched and nobody is asked for a challenge but by the
     /// network.
     ///
     /// # Errors
     /// [`StartError`]: an id that stands twice, or no TLS set-up for the client.
     pub fn in_memory(config: Config, clock: Clock, webhooks: Webhooks) -> Result<Self, StartError> {
-        let shared = Shared::new(Web::new(client()?, Some(webhooks)), clock);
+        let shared = Shared::new(Web::new(shared_client()?, Some(webhooks)), clock);
         let guard = shared.stop.clone().drop_guard();
         let whatsapp = Platform::in_memory(Kind::WhatsApp, config.whatsapp, &shared)?;
         let messenger = Platform::in_memory(Kind::Messenger, config.messenger, &shared)?;

@@ -380,6 +380,7 @@ pub(crate) async fn wait_until_done(
     let mut changed = hub.changed.subscribe();
     while outbox.done() < mark {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             told = changed.changed() => if told.is_err() { return },
         }

@@ -136,11 +136,11 @@ impl Shared {
         Self { order: Arc::new(AtomicU64::new(0)), web, stop, tasks, clock }
     }
 
-    fn hub(&self, kind: Kind, base_url: String, settings: Settings) -> Arc<Hub> {
+    fn hub(&self, kind: Kind, base_url: String, ids: Ids, settings: Settings) -> Arc<Hub> {
         Arc::new(Hub {
             kind,
             base_url,
-            ids: Ids::new(),
+            ids,
             order: Arc::clone(&self.order),
             tally: Tally::default(),
             changed: watch::Sender::new(0),
@@ -161,7 +161,8 @@ impl Platform {
     ) -> Result<Self, StartError> {
         let listen = |source| StartError::Listen { platform: kind.word(), address, source };
         let port = Port::reserve(address).map_err(listen)?;
-        let hub = shared.hub(kind, format!("http://{}", port.address()), config.settings);
+        let hub =
+            shared.hub(kind, format!("http://{}", port.address()), Ids::new(), config.settings);
         let door = Door::Port { port, open: AsyncMutex::new(None) };
         let platform = Self { hub, door: Arc::new(door) };
         platform.answer_again().await.map_err(listen)?;
@@ -173,7 +174,8 @@ impl Platform {
         config: PlatformConfig,
         shared: &Shared,
     ) -> Result<Self, StartError> {
-        let hub = shared.hub(kind, format!("http://{}.sandbox", kind.word()), config.settings);
+        let base_url = format!("http://{}.sandbox", kind.word());
+        let hub = shared.hub(kind, base_url, Ids::seeded(kind as u64), config.settings);
         let router = router(Arc::clone(&hub));
         let door = Door::Memory { router, is_open: AtomicBool::new(true) };
         Self { hub, door: Arc::new(door) }.with_accounts(config.accounts)

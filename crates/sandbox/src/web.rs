@@ -1,7 +1,7 @@
 //! How the platforms reach other programs, and how those reach a platform without a network.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -76,6 +76,18 @@ impl Web {
             Ok(Some(response)) => Ok(response.status().as_u16()),
             Ok(None) => Err("nobody is there".to_owned()),
             Err(_) => Err("no answer in time".to_owned()),
+        }
+    }
+}
+
+/// The client of platforms in memory, which go to the network for next to nothing: one for all of them.
+pub(crate) fn shared_client() -> Result<reqwest::Client, StartError> {
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    match CLIENT.get() {
+        Some(client) => Ok(client.clone()),
+        None => {
+            let built = client()?;
+            Ok(CLIENT.get_or_init(|| built).clone())
         }
     }
 }

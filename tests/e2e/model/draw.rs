@@ -2,6 +2,7 @@
 //!
 //! Only what people and platforms can do is drawn: nobody reacts to what was taken back, nobody takes back on Messenger.
 
+use super::ground::BrokerFails;
 use interline_sandbox::{Fault, Kind};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -65,6 +66,8 @@ pub(super) enum Act {
         times: u64,
         after: u64,
     },
+    /// The broker fails once.
+    Broker(BrokerFails),
     /// The daemon is killed that long after the act before, and started again.
     Kill {
         after_ms: u64,
@@ -147,9 +150,14 @@ impl Play {
 }
 
 /// Numbers that follow from a seed: SplitMix64.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
+    /// For when things happen, apart from what happens.
+    pub(super) fn of_moments(seed: u64) -> Self {
+        Self(!seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -158,7 +166,7 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).expect("it is below a usize")
     }
 
@@ -194,7 +202,8 @@ impl Drawer<'_> {
             78..82 => self.meddle(),
             82..88 => Some(self.reversed()),
             88..91 => Some(self.copies()),
-            91..97 => Some(self.fails()),
+            91..95 => Some(self.fails()),
+            95..98 => Some(self.broker()),
             _ => self.kill(),
         }
     }
@@ -321,6 +330,16 @@ impl Drawer<'_> {
             | Failing::IsSlow => 1 + self.dice.below(3) as u64,
         };
         Act::Fails { on: self.anybody(), how, times, after: self.dice.below(3) as u64 }
+    }
+
+    fn broker(&mut self) -> Act {
+        let after = self.dice.below(6) as u64;
+        Act::Broker(match self.dice.below(4) {
+            0 => BrokerFails::Cuts,
+            1 => BrokerFails::Refuses { after },
+            2 => BrokerFails::StoresAndCuts { after },
+            _ => BrokerFails::CutsBeforeStoring { after },
+        })
     }
 
     fn kill(&mut self) -> Option<Act> {

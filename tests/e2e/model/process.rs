@@ -1,0 +1,77 @@
+//! A play with the program itself: a process that is killed, a broker over TCP, and the machine's clock.
+
+use super::ground::{BrokerFails, Ground};
+use crate::harness::{Broker, LIMIT, Seat, World, tail};
+use crate::queues::Queues;
+use interline_sandbox::{Kind, Platforms};
+use std::time::Duration;
+
+pub(super) struct Process {
+    world: World,
+    broker: Broker,
+    queues: Queues,
+}
+
+impl Process {
+    pub(super) async fn new(seats: Vec<Seat>) -> Self {
+        let broker = Broker::mock().await.unwrap();
+        let kinds: Vec<Kind> = seats.iter().map(|seat| seat.kind).collect();
+        let mut world = World::new(&broker.uri(), vec![("play".to_owned(), seats)]).await;
+        world.deliver = super::DELIVER_LINES.to_owned();
+        world.extra = super::RELAY_SECTION.to_owned();
+        world.start();
+        let queues = Queues::connect(&broker.uri()).await;
+        for kind in kinds {
+            queues.until_declared(kind.word()).await;
+        }
+        Self { world, broker, queues }
+    }
+}
+
+impl Ground for Process {
+    const LIMIT: Duration = LIMIT;
+
+    fn platforms(&self) -> &Platforms {
+        &self.world.platforms
+    }
+
+    fn broker_fails(&self, how: BrokerFails) {
+        let Broker::Mock(broker) = &self.broker else { panic!("a mock broker was asked for") };
+        match how {
+            // What it has not read yet is not stored.
+            BrokerFails::Cuts | BrokerFails::CutsBeforeStoring { .. } => self.broker.cut(),
+            BrokerFails::Refuses { .. } => broker.faults().nack_next(1),
+            BrokerFails::StoresAndCuts { after } => broker.faults().cut_after_stored(after + 1),
+        }
+    }
+
+    async fn kill(&mut self) {
+        self.world.kill();
+        self.world.start();
+    }
+
+    async fn put_event(&self, kind: Kind, account: &str, body: String) {
+        self.queues.publish_event(kind.word(), account, body).await;
+    }
+
+    async fn until_quiet(&self) {
+        let Broker::Mock(broker) = &self.broker else { panic!("a mock broker was asked for") };
+        let empty = |now: &interline_embedded_broker::Snapshot| {
+            let mut queues = now.queues.iter().filter(|(name, _)| !name.ends_with(".dead"));
+            queues.all(|(_, depth)| depth.ready + depth.unacked == 0)
+        };
+        broker.wait_until(empty, LIMIT).await.unwrap();
+    }
+
+    async fn dead(&self) -> Vec<String> {
+        self.queues.dead().await.into_iter().map(|letter| letter.reason).collect()
+    }
+
+    async fn stop(&mut self) {
+        assert_eq!(self.world.stop().await, Some(0), "the daemon drains");
+    }
+
+    fn log(&self) -> String {
+        tail(&self.world.log())
+    }
+}
