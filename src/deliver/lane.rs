@@ -330,7 +330,11 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
             }
             // A message keeps its place among those of its lane; what is about another message need not.
             Step::Park { awaits, .. } if job.dispatch.envelope.kind == Kind::Message => {
-                answered(lane, on, &mut job, blocked_since, &awaits).await;
+                if let Some(first) = behind(lane, on, &awaits).await {
+                    let_pass(lane, on, job, first).await;
+                    return false;
+                }
+                under_pressure(lane, on, &mut job, blocked_since, on.sleep(TARGET_POLL)).await;
             }
             Step::Park { awaits, until } => {
                 if parked(lane, on, &mut job, blocked_since, awaits, until).await {
@@ -474,21 +478,12 @@ async fn give_up(lane: &Lane, on: &Delivering, job: &Job, blocked_since: Instant
     buried
 }
 
-/// Lets pass what an answer has overtaken, or waits a moment for it.
-async fn answered(
-    lane: &Lane,
-    on: &Arc<Delivering>,
-    job: &mut Job,
-    blocked_since: Option<Instant>,
-    awaits: &Awaited,
-) {
-    let first = match lane.take(awaits) {
-        None => held_of(lane, on, awaits).await,
-        taken => taken,
-    };
-    let Some(first) = first else {
-        return under_pressure(lane, on, job, blocked_since, on.sleep(TARGET_POLL)).await;
-    };
+/// Lets pass what an answer has overtaken; the answer is next again. Meanwhile it stands at the head of the queue, or is
+/// the first held row, so that it keeps its place if the lane moves to the store.
+async fn let_pass(lane: &Lane, on: &Arc<Delivering>, job: Job, first: Job) {
+    if matches!(job.source, Source::Queue(_)) {
+        lane.lock().queue.push_front(job);
+    }
     let id = first.dispatch.id;
     lane.lock().ahead.push(id);
     let _finished = Box::pin(run_job(lane, on, first)).await;
@@ -496,6 +491,14 @@ async fn answered(
     state.ahead.retain(|ahead| *ahead != id);
     // Its row may have been read already, and is gone.
     state.returned = true;
+}
+
+/// What an answer waits for, if it stands behind it in the lane.
+async fn behind(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> {
+    match lane.take(awaits) {
+        None => held_of(lane, on, awaits).await,
+        taken => taken,
+    }
 }
 
 /// What an answer waits for, if it stands among the first held rows of the lane.

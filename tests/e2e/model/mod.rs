@@ -10,19 +10,24 @@
 
 mod draw;
 mod ground;
+mod log;
 mod memory;
+mod points;
 mod process;
 mod reference;
 mod stage;
 
 use crate::harness::{Seat, instagram, messenger, whatsapp};
-use draw::Play;
+use draw::{Act, Failing, HEART, Play, Then};
+use ground::BrokerFails;
 use interline_sandbox::Kind;
 use memory::Memory;
+use points::Count;
 use process::Process;
 use stage::Stage;
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 use tokio::task::JoinSet;
@@ -60,11 +65,12 @@ fn g5_random_conversations_in_memory_show_in_the_end_what_the_model_says() {
                         return;
                     }
                     let play = Play::of(seed);
-                    let played = AssertUnwindSafe(|| Memory::perform(&play, logs));
+                    let played =
+                        AssertUnwindSafe(|| Memory::perform(&play, seed, &Arc::default(), logs));
                     if let Err(panic) = std::panic::catch_unwind(played) {
                         // The others need not go on.
                         next.store(first + count, Ordering::SeqCst);
-                        fail(&play, panic.as_ref());
+                        fail(&play, &replay_of(seed), panic.as_ref());
                     }
                     if count < 100 || (seed + 1 - first).is_multiple_of(TOLD_EVERY) {
                         report(&play, started);
@@ -73,6 +79,87 @@ fn g5_random_conversations_in_memory_show_in_the_end_what_the_model_says() {
             });
         }
     });
+}
+
+/// A conversation with one of everything that is about a message, among all three platforms.
+fn one_of_everything() -> Play {
+    let acts = vec![
+        Act::Say { who: 0 },
+        Act::Say { who: 2 },
+        Act::React { who: 1, to: 0, emoji: HEART },
+        Act::Unreact { who: 1, to: 0 },
+        Act::Reply { who: 1, to: 1 },
+        Act::Edit { who: 2, of: 1 },
+        Act::Reply { who: 0, to: 2 },
+        Act::React { who: 2, to: 3, emoji: "😂" },
+        Act::Unsend { who: 0, of: 0 },
+        Act::Say { who: 1 },
+    ];
+    let cast = vec![Kind::WhatsApp, Kind::Messenger, Kind::Instagram];
+    Play { seed: 0, cast, native_edits: true, acts }
+}
+
+#[test]
+fn g5_a_daemon_that_dies_at_any_step_loses_and_doubles_nothing() {
+    let quick = one_of_everything();
+    let mut failing = quick.clone();
+    let cut = |on| Act::Fails { on, how: Failing::TakesAndCuts, times: 1, after: 1 };
+    failing.acts.splice(0..0, [cut(0), cut(1), cut(2)]);
+    for (play, moments) in [(quick, 1), (failing, 2)] {
+        let whole = Arc::default();
+        Memory::perform(&play, moments, &whole, false);
+        let points = whole.passed();
+        assert!(points > 200, "{points} points are too few for ten acts among three");
+        for point in 1..=points {
+            let played = AssertUnwindSafe(|| {
+                Memory::perform(&play, moments, &Arc::new(Count::dying_at(point)), false);
+            });
+            if let Err(panic) = std::panic::catch_unwind(played) {
+                fail(&play, &format!("it dies at point {point}"), panic.as_ref());
+            }
+        }
+    }
+}
+
+/// Performs a play whose acts are given, at a hundred orders of what is under way at the same time.
+fn at_a_hundred_moments(cast: &[Kind], acts: &[Act]) {
+    let play = Play { seed: 0, cast: cast.to_vec(), native_edits: true, acts: acts.to_vec() };
+    for moments in 0..100 {
+        let played = AssertUnwindSafe(|| Memory::perform(&play, moments, &Arc::default(), false));
+        if let Err(panic) = std::panic::catch_unwind(played) {
+            fail(&play, &format!("at the moments of seed {moments}"), panic.as_ref());
+        }
+    }
+}
+
+#[test]
+fn g3_a_removal_does_not_overtake_the_reaction_that_waited_for_its_message() {
+    // The message takes long to be known where it went, and all three wait for it.
+    let acts = [
+        Act::Fails { on: 0, how: Failing::IsSlow, times: 1, after: 0 },
+        Act::Say { who: 1 },
+        Act::React { who: 0, to: 0, emoji: HEART },
+        Act::Unreact { who: 0, to: 0 },
+        Act::React { who: 0, to: 0, emoji: "👍" },
+    ];
+    at_a_hundred_moments(&[Kind::WhatsApp, Kind::Messenger], &acts);
+    at_a_hundred_moments(&[Kind::Messenger, Kind::WhatsApp], &acts);
+    at_a_hundred_moments(&[Kind::WhatsApp, Kind::Messenger, Kind::Instagram], &acts);
+}
+
+#[test]
+fn g3_an_answer_that_lets_its_message_pass_keeps_its_place_in_a_lane_that_moves_to_the_store() {
+    // The message, which comes behind its answer, is of unknown fate for long, and the broker forgets who had what.
+    let acts = [
+        Act::Fails { on: 1, how: Failing::TakesAndCuts, times: 2, after: 0 },
+        Act::Reversed { who: 0, then: Then::Reply },
+        Act::Say { who: 0 },
+        Act::Say { who: 0 },
+        Act::Say { who: 0 },
+        Act::Broker(BrokerFails::Cuts),
+        Act::Say { who: 0 },
+    ];
+    at_a_hundred_moments(&[Kind::Messenger, Kind::Instagram], &acts);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +181,7 @@ async fn g5_random_conversations_show_in_the_end_what_the_model_says() {
             Ok((id, ())) => report(&open.remove(&id).unwrap(), started),
             Err(error) => {
                 let play = open.remove(&error.id()).unwrap();
-                fail(&play, error.into_panic().as_ref())
+                fail(&play, &replay_of(play.seed), error.into_panic().as_ref())
             }
         }
     }
@@ -138,13 +225,12 @@ fn report(play: &Play, started: Instant) {
     );
 }
 
-fn fail(play: &Play, panic: &(dyn std::any::Any + Send)) -> ! {
+fn replay_of(seed: u64) -> String {
+    format!("seed {seed} fails; play it again with INTERLINE_MODEL_SEED={seed}")
+}
+
+fn fail(play: &Play, which: &str, panic: &(dyn std::any::Any + Send)) -> ! {
     let words = panic.downcast_ref::<String>().map(String::as_str);
     let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-    panic!(
-        "seed {} fails; play it again with INTERLINE_MODEL_SEED={}\n{words}\n--- what happened ---\n{}",
-        play.seed,
-        play.seed,
-        play.told()
-    );
+    panic!("{which}\n{words}\n--- what happened ---\n{}", play.told());
 }
