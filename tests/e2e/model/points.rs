@@ -4,6 +4,8 @@
 //! that is dead comes no further than its next one: what it had done before stays done, as with a process that was killed.
 
 use super::draw::Dice;
+use axum::body::Body;
+use axum::http::{Request, Response};
 use interline::deliver::{Peers, TransportError};
 use interline_sandbox::{Platform, Unanswered};
 use interline_store::Turn;
@@ -87,7 +89,7 @@ impl Points {
                 let platform = platform.expect("the daemon asks the platforms alone");
                 let answer = tokio::select! {
                     biased;
-                    answer = platform.answer(request) => answer,
+                    answer = whole(platform, request) => answer,
                     () = points.dead.cancelled() => std::future::pending().await,
                 };
                 points.pass(REQUEST_MS_MAX).await;
@@ -98,4 +100,11 @@ impl Points {
             })
         })
     }
+}
+
+/// The answer with all of its body: what a platform does behind it does not wait for the daemon.
+async fn whole(platform: &Platform, request: Request<Body>) -> Result<Response<Body>, Unanswered> {
+    let (head, body) = platform.answer(request).await?.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.expect("it is in memory");
+    Ok(Response::from_parts(head, body.into()))
 }
