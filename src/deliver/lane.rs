@@ -13,12 +13,14 @@ use super::account::Delivering;
 use super::attempt::{Early, Step};
 use super::holding::{has_deliveries, make_room};
 use super::job::{Job, Source};
+use super::order::{behind, is_awaited, let_pass, predecessor, wait_for_prev};
 use super::parking::parked;
 use super::windows::Listener;
 use crate::clock::now_ms;
 use crate::dead::Reason;
 use interline_envelope::{Address, Dispatch, DispatchId, Kind, LaneId};
 use interline_notice::Cause;
+use interline_relay::first_to_go;
 use interline_store::{Awaited, HeldRow, HeldStage};
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -28,7 +30,7 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 /// How many held rows are read at once.
-const HELD_ROWS_READ: usize = 16;
+pub(super) const HELD_ROWS_READ: usize = 16;
 /// A wait up to this is not worth a move to the store.
 const SHORT_WAIT_MAX: Duration = Duration::from_millis(250);
 /// What a dead letter says that found no room.
@@ -44,7 +46,7 @@ pub(super) const UPSTREAM_RETRY: Duration = Duration::from_secs(1);
 pub(super) struct Lane {
     pub(super) id: LaneId,
     state: Mutex<LaneState>,
-    wake: Notify,
+    pub(super) wake: Notify,
     /// Rows were put before the current job.
     pub(super) overtaken: Notify,
 }
@@ -65,7 +67,7 @@ pub(super) struct LaneState {
     /// How often rows came from elsewhere: what was parked is let go into the held rows.
     looks: u64,
     /// What is let pass an answer to it. As many as stand in the lane at most.
-    ahead: Vec<DispatchId>,
+    pub(super) ahead: Vec<DispatchId>,
 }
 
 enum Next {
@@ -148,7 +150,7 @@ impl Lane {
     }
 
     /// Takes what a dispatch waits for out of the queue, if it stands behind it.
-    fn take(&self, awaits: &Awaited) -> Option<Job> {
+    pub(super) fn take(&self, awaits: &Awaited) -> Option<Job> {
         let mut state = self.lock();
         let at = state.queue.iter().position(|job| is_awaited(job, awaits))?;
         state.queue.remove(at)
@@ -171,21 +173,6 @@ impl Lane {
     }
 }
 
-/// Which of a queue goes first: its head, or the predecessor that it names, which may name one too. An error is one that
-/// has not come. Repetitions may name each other: then any of them goes.
-fn first_to_go(
-    queue: impl Iterator<Item = (DispatchId, Option<DispatchId>)> + Clone,
-    was_finished: impl Fn(DispatchId) -> bool,
-) -> Result<usize, DispatchId> {
-    let mut at = 0;
-    for _ in queue.clone() {
-        let prev = queue.clone().nth(at).and_then(|(_, prev)| prev);
-        let Some(prev) = prev.filter(|prev| !was_finished(*prev)) else { break };
-        at = queue.clone().position(|(id, _)| id == prev).ok_or(prev)?;
-    }
-    Ok(at)
-}
-
 /// Runs a lane until it has nothing left to do, or the daemon stops.
 pub(super) async fn run(lane: Arc<Lane>, on: Arc<Delivering>) {
     loop {
@@ -197,7 +184,10 @@ pub(super) async fn run(lane: Arc<Lane>, on: Arc<Delivering>) {
                 run_job(&lane, &on, job).await;
             }
             Next::Held => run_held(&lane, &on).await,
-            Next::WaitForPrev(prev) => wait_for_prev(&lane, &on, prev).await,
+            Next::WaitForPrev(prev) => {
+                let time = lane.lock().queue.front().map(|job| job.dispatch.envelope.time);
+                wait_for_prev(&lane, &on, prev, time).await;
+            }
             Next::Idle => {
                 if on.forget_if_idle(lane.id) {
                     return;
@@ -205,33 +195,6 @@ pub(super) async fn run(lane: Arc<Lane>, on: Arc<Delivering>) {
             }
         }
     }
-}
-
-/// Waits until the predecessor was finished elsewhere, comes, or is given up on.
-async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId) {
-    let settings = on.settings();
-    let deadline = Instant::now() + settings.prev_timeout;
-    let known = lane.lock().queue.front().map(|job| job.dispatch.envelope.time);
-    if let Some(time) = known
-        && on.finished_in_store(prev, time).await
-    {
-        on.note_finished(prev);
-        return;
-    }
-    loop {
-        tokio::select! {
-            biased;
-            () = tokio::time::sleep_until(deadline) => break,
-            () = on.stopped() => return,
-            () = lane.wake.notified() => {
-                if on.was_finished(prev) || lane.lock().queue.iter().any(|job| job.dispatch.id == prev) {
-                    return;
-                }
-            }
-        }
-    }
-    warn!(dispatch_id = %prev, "a predecessor did not come in time; its lane goes on");
-    on.note_finished(prev);
 }
 
 /// Works off held rows, oldest first, until none is left.
@@ -251,19 +214,10 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
         state.held = state.looks != looks;
         return;
     }
+    let mut jobs = VecDeque::with_capacity(rows.len());
     for row in rows {
-        if on.is_stopping() {
-            return;
-        }
         match open_row(on, row) {
-            Ok(job) => {
-                // The next row must wait for this one.
-                let done = run_job(lane, on, job).await;
-                // What came back meanwhile stands before the rows that were read here.
-                if !done || std::mem::take(&mut lane.lock().returned) {
-                    return;
-                }
-            }
+            Ok(job) => jobs.push_back(job),
             Err(seq) => {
                 error!("a held row cannot be opened; it is left out");
                 if let Err(error) = on.store().held_release(HeldStage::Deliver, lane.id, seq).await
@@ -274,9 +228,33 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
             }
         }
     }
+    while let Some(time) = jobs.front().map(|job| job.dispatch.envelope.time) {
+        if on.is_stopping() {
+            return;
+        }
+        let ids = jobs.iter().map(|job| (job.dispatch.id, job.dispatch.prev));
+        let next = match first_to_go(ids, |id| on.was_finished(id)) {
+            Ok(at) => jobs.remove(at),
+            // The lane may have moved to the store before its predecessor came.
+            Err(prev) => match predecessor(lane, on, prev).await {
+                Ok(job) => Some(job),
+                Err(prev) => {
+                    wait_for_prev(lane, on, prev, Some(time)).await;
+                    continue;
+                }
+            },
+        };
+        let Some(job) = next else { return };
+        // The next row must wait for this one.
+        let done = run_job(lane, on, job).await;
+        // What came back meanwhile stands before the rows that were read here.
+        if !done || std::mem::take(&mut lane.lock().returned) {
+            return;
+        }
+    }
 }
 
-fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
+pub(super) fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
     let dispatch =
         on.wire().open(Some(&row.dispatch.to_string()), &row.body).map_err(|_| row.seq)?;
     Ok(Job {
@@ -293,7 +271,7 @@ fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
 }
 
 /// Sees one dispatch through: attempts, waits, and what follows from the last one. True if it is finished.
-async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
+pub(super) async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
     let mut blocked_since: Option<Instant> = None;
     let mut listener = None;
     if job.failures > 0 {
@@ -317,13 +295,8 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
                 return true;
             }
             Step::Dead { reason, error } => {
-                // The verdict stands: what is tried again is the dead letter, not the dispatch.
-                while !bury(on, &job, reason, &error).await {
-                    let again = on.sleep(UPSTREAM_RETRY);
-                    under_pressure(lane, on, &mut job, blocked_since, again).await;
-                    if on.is_stopping() || !on.is_current(&job) {
-                        return false;
-                    }
+                if !buried(lane, on, &mut job, reason, &error, blocked_since).await {
+                    return false;
                 }
                 finish(lane, on, job).await;
                 return true;
@@ -370,6 +343,25 @@ async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> bool {
             Step::Abandon => return false,
         }
     }
+}
+
+/// Puts a dead letter down. The verdict stands: what is tried again is the letter, not the dispatch. False if the
+/// dispatch comes again.
+async fn buried(
+    lane: &Lane,
+    on: &Delivering,
+    job: &mut Job,
+    reason: Reason,
+    error: &str,
+    blocked_since: Option<Instant>,
+) -> bool {
+    while !bury(on, job, reason, error).await {
+        under_pressure(lane, on, job, blocked_since, on.sleep(UPSTREAM_RETRY)).await;
+        if on.is_stopping() || !on.is_current(job) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Waits for `work`, and meanwhile moves the lane to the store when it must.
@@ -478,52 +470,6 @@ async fn give_up(lane: &Lane, on: &Delivering, job: &Job, blocked_since: Instant
     buried
 }
 
-/// Lets pass what an answer has overtaken; the answer is next again. Meanwhile it stands at the head of the queue, or is
-/// the first held row, so that it keeps its place if the lane moves to the store.
-async fn let_pass(lane: &Lane, on: &Arc<Delivering>, job: Job, first: Job) {
-    if matches!(job.source, Source::Queue(_)) {
-        lane.lock().queue.push_front(job);
-    }
-    let id = first.dispatch.id;
-    lane.lock().ahead.push(id);
-    let _finished = Box::pin(run_job(lane, on, first)).await;
-    let mut state = lane.lock();
-    state.ahead.retain(|ahead| *ahead != id);
-    // Its row may have been read already, and is gone.
-    state.returned = true;
-}
-
-/// What an answer waits for, if it stands behind it in the lane.
-async fn behind(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> {
-    match lane.take(awaits) {
-        None => held_of(lane, on, awaits).await,
-        taken => taken,
-    }
-}
-
-/// What an answer waits for, if it stands among the first held rows of the lane.
-async fn held_of(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> {
-    if !lane.is_held() {
-        return None;
-    }
-    let rows = on.store().held_peek(HeldStage::Deliver, lane.id, HELD_ROWS_READ).await.ok()?;
-    let ahead = lane.lock().ahead.clone();
-    let rows = rows.into_iter().filter(|row| !ahead.contains(&row.dispatch));
-    rows.filter_map(|row| open_row(on, row).ok()).find(|job| is_awaited(job, awaits))
-}
-
-fn is_awaited(job: &Job, awaits: &Awaited) -> bool {
-    match awaits {
-        Awaited::End(id) => job.dispatch.id == *id,
-        Awaited::Message(message) => {
-            let origin = &job.dispatch.origin;
-            job.dispatch.envelope.kind == Kind::Message
-                && origin.native_id.as_ref() == Some(&message.native_id)
-                && origin.account.account == message.account
-        }
-    }
-}
-
 /// Counts a dispatch as finished, for its successors and for the operator, and lets it go.
 async fn finish(lane: &Lane, on: &Delivering, job: Job) {
     on.observe_end(&job);
@@ -553,35 +499,5 @@ pub(super) async fn bury(on: &Delivering, job: &Job, reason: Reason, error: &str
             error!(%error, dispatch_id = %job.dispatch.id, "a dead letter cannot be put down; trying again");
             false
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn id(n: u8) -> DispatchId {
-        DispatchId::from_bytes([n; 16])
-    }
-
-    fn first(queue: &[(u8, Option<u8>)], finished: &[u8]) -> Result<usize, DispatchId> {
-        let queue = queue.iter().map(|(of, prev)| (id(*of), prev.map(id)));
-        first_to_go(queue, |of| finished.iter().any(|n| id(*n) == of))
-    }
-
-    #[test]
-    fn g3_a_predecessor_does_not_overtake_its_own_predecessor() {
-        // Two relays publish into one lane: the second's first names the last that the first had lined up.
-        let queue = [(8, Some(3)), (1, None), (2, Some(1)), (3, Some(2))];
-        assert_eq!(first(&queue, &[]), Ok(1));
-        assert_eq!(first(&[queue[0], queue[2], queue[3]], &[1]), Ok(1));
-        assert_eq!(first(&[queue[0], queue[3]], &[1, 2]), Ok(1));
-        assert_eq!(first(&queue, &[1, 2, 3]), Ok(0), "all that it names is finished");
-    }
-
-    #[test]
-    fn a_predecessor_that_has_not_come_is_waited_for_and_a_circle_is_not() {
-        assert_eq!(first(&[(8, Some(3)), (3, Some(2))], &[]), Err(id(2)));
-        assert!(first(&[(1, Some(2)), (2, Some(1))], &[]).is_ok());
     }
 }

@@ -15,6 +15,7 @@ mod job;
 mod lane;
 mod notices;
 mod observe;
+mod order;
 mod pace;
 mod parking;
 mod plan;

@@ -4,6 +4,7 @@ mod bench;
 mod clients;
 mod fidelity;
 mod ingest;
+mod mutants;
 mod needs;
 mod schema;
 mod soak;
@@ -19,6 +20,7 @@ cargo xtask bench [MESSAGES]   time the relay stage beside RabbitMQ's shovel: tw
 cargo xtask bench ingest       time signed webhooks into RabbitMQ: at 1,000 a second, and as fast as they go
 cargo xtask bench parts        time the codecs, fit and the envelope by themselves (criterion)
 cargo xtask soak [SEEDS]      play random conversations against the model, from seeds that nobody has seen
+cargo xtask mutants-model      see that the model notices when parking, ordering, de-duplication or intent is off
 cargo xtask schema [--check]  write docs/*.schema.json and docs/asyncapi.yaml from the types, or say what differs
 cargo xtask fidelity [--check]  write docs/fidelity.md, what arrives of what, or say what differs
 ";
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["bench", messages] => bench::relay(root(), messages),
         ["soak"] => soak::run(root(), soak::SEEDS),
         ["soak", seeds] => soak::run(root(), seeds),
+        ["mutants-model"] => mutants::run(root()),
         ["schema"] => schema::run(root(), false),
         ["schema", "--check"] => schema::run(root(), true),
         ["fidelity"] => fidelity::run(root(), false),

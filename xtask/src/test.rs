@@ -83,6 +83,7 @@ fn plan(surroundings: Surroundings) -> Vec<Step> {
         step("schemas", &["xtask", "schema", "--check"]),
         step("fidelity", &["xtask", "fidelity", "--check"]),
         Step { env: strict.into_iter().collect(), ..step("tests", tests) },
+        step("mutants", &["xtask", "mutants-model"]),
         step("doctests", &["test", "--doc", "--workspace"]),
         Step {
             left_out: (!surroundings.deny).then_some(no_deny),
@@ -158,7 +159,17 @@ mod tests {
         let names: Vec<_> = plan(FULL).iter().map(|step| step.name).collect();
         assert_eq!(
             names,
-            ["format", "lints", "docs", "schemas", "fidelity", "tests", "doctests", "dependencies"]
+            [
+                "format",
+                "lints",
+                "docs",
+                "schemas",
+                "fidelity",
+                "tests",
+                "mutants",
+                "doctests",
+                "dependencies"
+            ]
         );
         let lints = &plan(FULL)[1];
         assert!(lints.arguments.ends_with(&["-D", "warnings"]));

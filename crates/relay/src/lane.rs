@@ -2,6 +2,7 @@
 //!
 //! Called by deliver, which owns the queues and the clock. Pure: every duration is an argument.
 
+use interline_envelope::DispatchId;
 use std::time::Duration;
 
 /// How long to wait before try number `attempt` (the first retry is 1): between half and the whole of
@@ -51,6 +52,24 @@ impl LanePolicy {
     }
 }
 
+/// Which of a queue goes first: its head, or the predecessor that it names, which may name one too. Repetitions may name
+/// each other: then any of them goes.
+///
+/// # Errors
+/// The predecessor that has not come.
+pub fn first_to_go(
+    queue: impl Iterator<Item = (DispatchId, Option<DispatchId>)> + Clone,
+    was_finished: impl Fn(DispatchId) -> bool,
+) -> Result<usize, DispatchId> {
+    let mut at = 0;
+    for _ in queue.clone() {
+        let prev = queue.clone().nth(at).and_then(|(_, prev)| prev);
+        let Some(prev) = prev.filter(|prev| !was_finished(*prev)) else { break };
+        at = queue.clone().position(|(id, _)| id == prev).ok_or(prev)?;
+    }
+    Ok(at)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +113,30 @@ mod tests {
         assert!(policy.must_hold(seconds(30), 1));
         assert!(policy.must_hold(None, 32));
         assert_eq!(policy, LanePolicy::default());
+    }
+
+    const fn id(n: u8) -> DispatchId {
+        DispatchId::from_bytes([n; 16])
+    }
+
+    fn first(queue: &[(u8, Option<u8>)], finished: &[u8]) -> Result<usize, DispatchId> {
+        let queue = queue.iter().map(|(of, prev)| (id(*of), prev.map(id)));
+        first_to_go(queue, |of| finished.iter().any(|n| id(*n) == of))
+    }
+
+    #[test]
+    fn g3_a_predecessor_does_not_overtake_its_own_predecessor() {
+        // Two relays publish into one lane: the second's first names the last that the first had lined up.
+        let queue = [(8, Some(3)), (1, None), (2, Some(1)), (3, Some(2))];
+        assert_eq!(first(&queue, &[]), Ok(1));
+        assert_eq!(first(&[queue[0], queue[2], queue[3]], &[1]), Ok(1));
+        assert_eq!(first(&[queue[0], queue[3]], &[1, 2]), Ok(1));
+        assert_eq!(first(&queue, &[1, 2, 3]), Ok(0), "all that it names is finished");
+    }
+
+    #[test]
+    fn a_predecessor_that_has_not_come_is_waited_for_and_a_circle_is_not() {
+        assert_eq!(first(&[(8, Some(3)), (3, Some(2))], &[]), Err(id(2)));
+        assert!(first(&[(1, Some(2)), (2, Some(1))], &[]).is_ok());
     }
 }

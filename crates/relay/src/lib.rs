@@ -24,7 +24,7 @@ pub use directory::{
 pub use fit::{
     Conversion, Conversions, MediaWay, caption_apart, excerpt, fit, instead_of_media, media_ways,
 };
-pub use lane::{LanePolicy, backoff};
+pub use lane::{LanePolicy, backoff, first_to_go};
 pub use likeness::{likeness_of, likeness_of_echo};
 pub use outgoing::{
     Action, MediaSource, MessagingType, OutMedia, Outgoing, QuickReply, Recipient, ThreadControl,

@@ -244,6 +244,17 @@ pub trait Store: Send + Sync {
         max: usize,
     ) -> Result<Vec<HeldRow>, StoreError>;
 
+    /// The row that holds a dispatch, wherever in its lane it stands.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn held_find(
+        &self,
+        stage: HeldStage,
+        lane: LaneId,
+        dispatch: DispatchId,
+    ) -> Result<Option<HeldRow>, StoreError>;
+
     /// Removes a held row.
     ///
     /// # Errors

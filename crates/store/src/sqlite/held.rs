@@ -172,22 +172,43 @@ pub(super) fn peek(
         "SELECT seq, dispatch, value FROM held WHERE stage = ?1 AND lane = ?2 ORDER BY seq LIMIT ?3",
     )?;
     let max = i64::try_from(max).unwrap_or(i64::MAX);
-    let rows = statement.query_map((stage.number(), lane.as_bytes(), max), |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?, row.get::<_, Vec<u8>>(2)?))
-    })?;
-    rows.map(|row| {
-        let (seq, dispatch, sealed) = row?;
-        let value: Value = db.keyed.open(TABLE, seq, &sealed)?;
-        Ok(HeldRow {
-            seq: public(seq)?,
-            dispatch: DispatchId::from_bytes(dispatch),
-            account: AccountRef::new(value.platform, &value.account),
-            body: value.body,
-            held_at: value.held_at,
-            attempts: value.attempts,
-        })
+    let rows = statement.query_map((stage.number(), lane.as_bytes(), max), columns)?;
+    rows.map(|row| opened(db, row?)).collect()
+}
+
+pub(super) fn find(
+    db: &Db,
+    stage: HeldStage,
+    lane: LaneId,
+    dispatch: DispatchId,
+) -> Result<Option<HeldRow>, StoreError> {
+    db.connection
+        .prepare_cached(
+            "SELECT seq, dispatch, value FROM held WHERE stage = ?1 AND lane = ?2 AND dispatch = ?3",
+        )?
+        .query_row((stage.number(), lane.as_bytes(), dispatch.as_bytes()), columns)
+        .optional()?
+        .map(|row| opened(db, row))
+        .transpose()
+}
+
+/// Number, dispatch, sealed value.
+type Columns = (i64, [u8; 16], Vec<u8>);
+
+fn columns(row: &rusqlite::Row<'_>) -> rusqlite::Result<Columns> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn opened(db: &Db, (seq, dispatch, sealed): Columns) -> Result<HeldRow, StoreError> {
+    let value: Value = db.keyed.open(TABLE, seq, &sealed)?;
+    Ok(HeldRow {
+        seq: public(seq)?,
+        dispatch: DispatchId::from_bytes(dispatch),
+        account: AccountRef::new(value.platform, &value.account),
+        body: value.body,
+        held_at: value.held_at,
+        attempts: value.attempts,
     })
-    .collect()
 }
 
 pub(super) fn release(db: &Db, stage: HeldStage, lane: LaneId, seq: u64) -> Result<(), StoreError> {

@@ -340,6 +340,15 @@ impl Store for SqliteStore {
         self.desk.run(move |db| held::peek(db, stage, lane, max)).await
     }
 
+    async fn held_find(
+        &self,
+        stage: HeldStage,
+        lane: LaneId,
+        dispatch: DispatchId,
+    ) -> Result<Option<HeldRow>, StoreError> {
+        self.desk.run(move |db| held::find(db, stage, lane, dispatch)).await
+    }
+
     async fn held_release(
         &self,
         stage: HeldStage,

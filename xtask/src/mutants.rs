@@ -1,0 +1,196 @@
+//! `cargo xtask mutants-model`: does the model (`tests/e2e/model`) notice when a promise is broken?
+//!
+//! A copy of the checkout gets a switch at each place that keeps one: parking, ordering, de-duplication, intent. It is built
+//! once; then random conversations are played with one of them off, and each must end with a play that is not as the
+//! model says.
+
+use crate::say;
+use anyhow::{Context, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// How many plays a broken promise may stay unnoticed.
+const SEEDS: &str = "1000";
+/// How many are played first with everything on.
+const SEEDS_WHOLE: &str = "50";
+const TEST: &str = "model::g5_random_conversations_in_memory_show_in_the_end_what_the_model_says";
+/// Names what is off.
+const SWITCH: &str = "INTERLINE_MUTANT";
+
+/// A promise, and the place that keeps it.
+struct Mutant {
+    name: &'static str,
+    file: &'static str,
+    /// Stands there once.
+    from: &'static str,
+    /// `OFF` becomes whether this one is off.
+    to: &'static str,
+}
+
+const MUTANTS: [Mutant; 4] = [
+    Mutant {
+        name: "parking",
+        file: "src/deliver/attempt.rs",
+        from: "references: now_ms() < of.parked_until",
+        to: "references: !OFF && now_ms() < of.parked_until",
+    },
+    Mutant {
+        name: "ordering",
+        file: "crates/relay/src/lane.rs",
+        from: "    let mut at = 0;\n    for _ in queue.clone()",
+        to: "    let mut at = 0;\n    if OFF { return Ok(queue.count().saturating_sub(1)); }\n    for _ in queue.clone()",
+    },
+    Mutant {
+        name: "de-duplication",
+        file: "src/relay/translate.rs",
+        from: "id: ids.dispatch_id(envelope.id, &to)",
+        to: "id: if OFF {
+                static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+                let next = u128::from(NEXT.fetch_add(1, std::sync::atomic::Ordering::SeqCst));
+                interline_envelope::DispatchId::from_bytes(next.to_be_bytes())
+            } else {
+                ids.dispatch_id(envelope.id, &to)
+            }",
+    },
+    Mutant {
+        name: "intent",
+        file: "src/deliver/attempt.rs",
+        from: "Some(RequestState::Intended { at }) => {",
+        to: "Some(RequestState::Intended { .. }) if OFF => {
+                    self.intend_and_send(of, n, requests, false, last).await?
+                }
+                Some(RequestState::Intended { at }) => {",
+    },
+];
+
+/// True if the model notices each.
+///
+/// # Errors
+/// If the copy cannot be made or built, a place is no longer there, or the model fails with everything on.
+pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
+    let tree = root.join("target/mutants");
+    copy(root, &tree)?;
+    say("xtask: building the test with its switches")?;
+    let built = cargo(root, &tree, "").args(["--no-run"]).status().context(NO_CARGO)?;
+    ensure!(built.success(), "the copy in {} cannot be built", tree.display());
+    let whole = play(root, &tree, "", SEEDS_WHOLE)?;
+    ensure!(whole.status.success(), "with everything on the model fails:\n{}", told(&whole));
+    let mut noticed = true;
+    for mutant in &MUTANTS {
+        let played = play(root, &tree, mutant.name, SEEDS)?;
+        let seed = failed_seed(&told(&played));
+        say(&match seed {
+            Some(seed) => format!("xtask: {} off: noticed at seed {seed}", mutant.name),
+            None => format!("xtask: {} off: NOT noticed in {SEEDS} plays", mutant.name),
+        })?;
+        noticed &= !played.status.success() && seed.is_some();
+    }
+    Ok(noticed)
+}
+
+const NO_CARGO: &str = "cargo cannot be started; install Rust from https://rustup.rs";
+
+/// Runs the one test of the copy, in the checkout's own target folder, where the dependencies are built.
+fn cargo(root: &Path, tree: &Path, off: &str) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["test", "--workspace", "--test", "e2e"]);
+    command.env("CARGO_TARGET_DIR", root.join("target")).env(SWITCH, off).current_dir(tree);
+    command
+}
+
+fn play(root: &Path, tree: &Path, off: &str, seeds: &str) -> anyhow::Result<Output> {
+    let mut command = cargo(root, tree, off);
+    command.args(["--", "--exact", TEST, "--nocapture"]);
+    command.env("INTERLINE_MODEL_SEED", "1").env("INTERLINE_MODEL_SEEDS", seeds);
+    command.env("RUST_BACKTRACE", "0").output().context(NO_CARGO)
+}
+
+fn told(output: &Output) -> String {
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    format!("{stderr}\n{stdout}")
+}
+
+/// The seed that a failed run names.
+fn failed_seed(told: &str) -> Option<u64> {
+    let (_, seed) = told.split_once("play it again with INTERLINE_MODEL_SEED=")?;
+    let digits: String = seed.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}
+
+/// Brings the copy up to the checkout, with the switches. What is there already stays, so that it is not built again.
+fn copy(root: &Path, tree: &Path) -> anyhow::Result<()> {
+    let listed = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root)
+        .output()
+        .context("git cannot be started; the checkout's files are copied as it lists them")?;
+    ensure!(listed.status.success(), "git cannot list the checkout's files");
+    for name in String::from_utf8(listed.stdout)?.split('\0').filter(|name| !name.is_empty()) {
+        let (from, to) = (root.join(name), tree.join(name));
+        // One that was removed and not committed is listed all the same.
+        let Ok(bytes) = std::fs::read(&from) else { continue };
+        let bytes = switched(name, bytes)?;
+        if std::fs::read(&to).is_ok_and(|there| there == bytes) {
+            continue;
+        }
+        let folder = to.parent().map(PathBuf::from).unwrap_or_default();
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::write(&to, bytes))
+            .with_context(|| format!("{} cannot be written", to.display()))?;
+    }
+    Ok(())
+}
+
+/// A file with its switches, if it has any.
+fn switched(name: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    if !MUTANTS.iter().any(|mutant| mutant.file == name) {
+        return Ok(bytes);
+    }
+    let mut text = String::from_utf8(bytes)?;
+    for Mutant { name: off, file, from, to } in MUTANTS.iter().filter(|one| one.file == name) {
+        if text.matches(from).count() != 1 {
+            bail!(
+                "{file} does not have `{from}` once: say in xtask/src/mutants.rs what keeps {off} now"
+            );
+        }
+        let is_off = format!("std::env::var({SWITCH:?}).is_ok_and(|off| off == {off:?})");
+        text = text.replace(from, &to.replace("OFF", &is_off));
+    }
+    Ok(text.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_switch_has_its_place_in_the_sources() {
+        for file in MUTANTS.map(|mutant| mutant.file) {
+            let bytes = std::fs::read(crate::root().join(file)).unwrap();
+            let text = String::from_utf8(switched(file, bytes).unwrap()).unwrap();
+            assert!(text.contains(SWITCH), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_is_gone_is_named() {
+        let error = switched(MUTANTS[0].file, b"fn elsewhere() {}".to_vec()).unwrap_err();
+        assert!(error.to_string().contains("say in xtask/src/mutants.rs what keeps"), "{error}");
+    }
+
+    #[test]
+    fn the_seed_is_read_off_what_a_failure_says() {
+        let told = "seed 17 fails; play it again with INTERLINE_MODEL_SEED=17\ntoo much";
+        assert_eq!(failed_seed(told), Some(17));
+        assert_eq!(failed_seed("test result: ok"), None);
+    }
+
+    #[test]
+    fn the_test_that_is_played_is_there() {
+        let (module, name) = TEST.split_once("::").unwrap();
+        let path = crate::root().join(format!("tests/e2e/{module}/mod.rs"));
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.contains(&format!("fn {name}()")), "{TEST} is gone");
+    }
+}
