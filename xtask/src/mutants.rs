@@ -36,9 +36,13 @@ const MUTANTS: [Mutant; 4] = [
     },
     Mutant {
         name: "ordering",
-        file: "crates/relay/src/lane.rs",
-        from: "    let mut at = 0;\n    for _ in queue.clone()",
-        to: "    let mut at = 0;\n    if OFF { return Ok(queue.count().saturating_sub(1)); }\n    for _ in queue.clone()",
+        file: "src/deliver/lane.rs",
+        from: "match first_to_go(queue, |id| on.was_finished(id)) {",
+        to: "match if OFF {
+            Ok(queue.count() - 1)
+        } else {
+            first_to_go(queue, |id| on.was_finished(id))
+        } {",
     },
     Mutant {
         name: "de-duplication",
