@@ -10,7 +10,7 @@ thread_local! {
 }
 
 /// Milliseconds since the Unix epoch, UTC; 0 on a machine whose clock stands before it.
-pub(crate) fn now_ms() -> i64 {
+pub fn now_ms() -> i64 {
     if let Some((began_ms, began)) = BEGAN.get() {
         return began_ms.saturating_add(millis(began.elapsed()));
     }

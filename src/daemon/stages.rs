@@ -117,7 +117,7 @@ impl Stages {
     }
 
     pub(super) fn delivering_of(&self, account: &AccountRef) -> Option<&Arc<Delivering>> {
-        self.delivering.iter().find(|delivering| delivering.account == *account)
+        self.delivering.iter().find(|delivering| delivering.account_ref() == account)
     }
 
     /// Starts the stages that the config asks for on a connection, each in tasks of its own, until `stop`.

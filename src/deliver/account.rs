@@ -99,7 +99,7 @@ pub(super) struct Settings {
 /// One account's delivery.
 pub struct Delivering {
     pub(super) context: DeliverContext,
-    pub(crate) account: AccountRef,
+    pub(super) account: AccountRef,
     pub(super) gate: Arc<Gate>,
     pub(super) pacing: Pacing,
     /// Bounds requests under way; of its own, so that a platform that hangs holds up no other.
@@ -254,6 +254,7 @@ impl Delivering {
                     since_ms: now_ms(),
                     turn_ms: now_ms(),
                     parks: true,
+                    goes_before: None,
                     source: Source::Queue(ticket),
                 });
             }
@@ -467,11 +468,21 @@ impl Delivering {
     }
 
     /// True if the store knows that a dispatch is finished. `time`: that of a neighbour in its lane.
-    pub(super) async fn finished_in_store(&self, id: DispatchId, time: i64) -> bool {
-        match self.store().dispatch(id, time).await {
-            Ok(row) => row.is_some_and(|row| row.state != DispatchState::Open),
-            Err(_) => false,
-        }
+    /// True if the store says that a dispatch is finished, or parked: then its lane has gone on without it.
+    pub(super) async fn has_passed(&self, id: DispatchId) -> Result<bool, StoreError> {
+        let state = self.store().state_of(id).await?;
+        let has_ended = state.is_some_and(|state| state != DispatchState::Open);
+        Ok(has_ended || self.store().is_parked(id).await?)
+    }
+
+    /// Returns once the deliveries that were taken are no longer ours.
+    pub(super) async fn session_ended(&self) {
+        self.session_changed.notified().await;
+    }
+
+    /// True while there is a connection to the broker.
+    pub(super) fn is_connected(&self) -> bool {
+        self.context.publisher.borrow().is_some()
     }
 
     pub(super) fn settings(&self) -> Settings {
@@ -495,7 +506,13 @@ impl Delivering {
         let dispatch = job.dispatch.clone();
         let age_max = if job.parks { self.settings().parked_max_age } else { Duration::ZERO };
         let parked_until = references::parked_until(job, age_max);
-        Attempt { dispatch, replayed: job.replayed, attempts: job.attempts, parked_until }
+        Attempt {
+            dispatch,
+            replayed: job.replayed,
+            attempts: job.attempts,
+            parked_until,
+            goes_before: job.goes_before,
+        }
     }
 
     pub(super) fn live(&self) -> Arc<Live> {

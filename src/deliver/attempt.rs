@@ -14,7 +14,7 @@ use crate::dead::Reason;
 use crate::live::Live;
 use futures_util::FutureExt;
 use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVerdict, Scope};
-use interline_envelope::{Dispatch, Kind, Redacted};
+use interline_envelope::{Dispatch, DispatchId, Kind, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
     Awaited, Begun, DispatchRow, DispatchState, Intent, NativeMessage, NewCopy, NewDispatch,
@@ -28,8 +28,6 @@ use tracing::{debug, error, warn};
 const EXCERPT_GRAPHEMES_MAX: usize = 80;
 /// How often a request of unknown fate is looked up while its marker or echo is waited for.
 const SETTLE_POLL: Duration = Duration::from_millis(200);
-/// How often media are tried before a line of text takes their place.
-const MEDIA_ATTEMPTS_MAX: u32 = 5;
 
 /// What follows from an attempt.
 #[derive(Debug)]
@@ -73,6 +71,8 @@ pub(super) struct Attempt {
     pub(super) attempts: u32,
     /// Until when it may wait for what it is about: UTC milliseconds.
     pub(super) parked_until: i64,
+    /// The held row before which it was picked.
+    pub(super) goes_before: Option<DispatchId>,
 }
 
 impl Delivering {
@@ -127,7 +127,7 @@ impl Delivering {
                 Ok(requests) => (requests, Some(row)),
                 Err(error) => return Ok(Step::Dead { reason: Reason::Unreadable, error }),
             },
-            None => match plan::plan(self, &live, dispatch, waits_of(of)).await {
+            None => match plan::plan(self, &live, dispatch, Waits::of(of)).await {
                 Ok(requests) => (requests, None),
                 Err(PlanError::Store(error)) => return Err(error),
                 Err(PlanError::Behind) => return Ok(Step::Behind),
@@ -551,10 +551,6 @@ fn pair_backoff(failure: &Failure, attempts: u32) -> Option<Duration> {
 /// True for what nobody misses: no dead letter is put down for it.
 const fn is_fleeting(kind: Kind) -> bool {
     matches!(kind, Kind::Status | Kind::Typing)
-}
-
-fn waits_of(of: &Attempt) -> Waits {
-    Waits { references: now_ms() < of.parked_until, media: of.attempts < MEDIA_ATTEMPTS_MAX }
 }
 
 fn settled(row: Option<&DispatchRow>, n: usize) -> Option<Vec<Redacted<String>>> {

@@ -1,7 +1,7 @@
 //! A dispatch on its way through a lane, and where it came from.
 
 use interline_broker::{Acker, DeliveryTag};
-use interline_envelope::Dispatch;
+use interline_envelope::{Dispatch, DispatchId};
 use std::sync::Arc;
 
 /// The broker's claim on a delivery. Stale once the channel that it came on is gone.
@@ -50,6 +50,8 @@ pub(super) struct Job {
     pub(super) turn_ms: i64,
     /// False once there was no room to let it wait for what it is about.
     pub(super) parks: bool,
+    /// The held row before which it was picked, since that names it or waits for it.
+    pub(super) goes_before: Option<DispatchId>,
     pub(super) source: Source,
 }
 

@@ -13,7 +13,7 @@ use super::account::Delivering;
 use super::attempt::{Early, Step};
 use super::holding::{has_deliveries, make_room};
 use super::job::{Job, Source};
-use super::order::{behind, is_awaited, let_pass, predecessor, wait_for_prev};
+use super::order::{Predecessor, behind, is_awaited, let_pass, predecessor, wait_for_prev};
 use super::parking::parked;
 use super::windows::Listener;
 use crate::clock::now_ms;
@@ -65,7 +65,7 @@ pub(super) struct LaneState {
     /// Who was told so. Bounded by the participants of the conversation.
     told: HashSet<Address>,
     /// How often rows came from elsewhere: what was parked is let go into the held rows.
-    looks: u64,
+    pub(super) looks: u64,
     /// What is let pass an answer to it. As many as stand in the lane at most.
     pub(super) ahead: Vec<DispatchId>,
 }
@@ -152,7 +152,8 @@ impl Lane {
     /// Takes what a dispatch waits for out of the queue, if it stands behind it.
     pub(super) fn take(&self, awaits: &Awaited) -> Option<Job> {
         let mut state = self.lock();
-        let at = state.queue.iter().position(|job| is_awaited(job, awaits))?;
+        let wanted = |job: &Job| is_awaited(job, awaits) && !state.ahead.contains(&job.dispatch.id);
+        let at = state.queue.iter().position(wanted)?;
         state.queue.remove(at)
     }
 
@@ -184,10 +185,7 @@ pub(super) async fn run(lane: Arc<Lane>, on: Arc<Delivering>) {
                 run_job(&lane, &on, job).await;
             }
             Next::Held => run_held(&lane, &on).await,
-            Next::WaitForPrev(prev) => {
-                let time = lane.lock().queue.front().map(|job| job.dispatch.envelope.time);
-                wait_for_prev(&lane, &on, prev, time).await;
-            }
+            Next::WaitForPrev(prev) => wait_for_prev(&lane, &on, prev).await,
             Next::Idle => {
                 if on.forget_if_idle(lane.id) {
                     return;
@@ -228,7 +226,7 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
             }
         }
     }
-    while let Some(time) = jobs.front().map(|job| job.dispatch.envelope.time) {
+    while let Some(head) = jobs.front().map(|job| job.dispatch.id) {
         if on.is_stopping() {
             return;
         }
@@ -237,14 +235,19 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
             Ok(at) => jobs.remove(at),
             // The lane may have moved to the store before its predecessor came.
             Err(prev) => match predecessor(lane, on, prev).await {
-                Ok(job) => Some(job),
-                Err(prev) => {
-                    wait_for_prev(lane, on, prev, Some(time)).await;
-                    continue;
+                Ok(Predecessor::Here(job)) => Some(job),
+                // The rows are looked at anew: what was let go meanwhile stands before them.
+                Ok(Predecessor::Missing(prev)) => return wait_for_prev(lane, on, prev).await,
+                Err(error) => {
+                    error!(%error, "held rows cannot be read; trying again");
+                    return on.sleep(UPSTREAM_RETRY).await;
                 }
             },
         };
-        let Some(job) = next else { return };
+        let Some(mut job) = next else { return };
+        if job.dispatch.id != head {
+            job.goes_before = Some(head);
+        }
         // The next row must wait for this one.
         let done = run_job(lane, on, job).await;
         // What came back meanwhile stands before the rows that were read here.
@@ -266,6 +269,7 @@ pub(super) fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
         since_ms: row.held_at,
         turn_ms: row.held_at,
         parks: true,
+        goes_before: None,
         source: Source::Held { seq: row.seq },
     })
 }

@@ -4,38 +4,45 @@
 
 use super::account::Delivering;
 use super::job::{Job, Source};
-use super::lane::{HELD_ROWS_READ, Lane, open_row, run_job};
+use super::lane::{HELD_ROWS_READ, Lane, UPSTREAM_RETRY, open_row, run_job};
 use interline_envelope::{DispatchId, Kind};
-use interline_store::{Awaited, HeldRow, HeldStage};
+use interline_store::{Awaited, HeldRow, HeldStage, StoreError};
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{error, warn};
 
-/// Waits until the predecessor was finished elsewhere, comes, or is given up on. `time`: its successor's.
-pub(super) async fn wait_for_prev(
-    lane: &Lane,
-    on: &Delivering,
-    prev: DispatchId,
-    time: Option<i64>,
-) {
-    let settings = on.settings();
-    let deadline = Instant::now() + settings.prev_timeout;
-    if let Some(time) = time
-        && on.finished_in_store(prev, time).await
-    {
-        on.note_finished(prev);
-        return;
+/// Waits until a predecessor has passed or comes, or is given up on. Returns also when what the lane holds has changed, or
+/// its deliveries are no longer ours: then it is to be looked at anew.
+pub(super) async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId) {
+    let looks = lane.lock().looks;
+    match on.has_passed(prev).await {
+        Ok(true) => return on.note_finished(prev),
+        Ok(false) => {}
+        Err(error) => {
+            error!(%error, "what became of a predecessor cannot be read; trying again");
+            return on.sleep(UPSTREAM_RETRY).await;
+        }
     }
+    let timeout = on.settings().prev_timeout;
+    let mut deadline = Instant::now() + timeout;
     loop {
         tokio::select! {
             biased;
-            () = tokio::time::sleep_until(deadline) => break,
             () = on.stopped() => return,
+            () = on.session_ended() => return,
             () = lane.wake.notified() => {
-                if on.was_finished(prev) || lane.lock().queue.iter().any(|job| job.dispatch.id == prev) {
+                let state = lane.lock();
+                let has_come = state.queue.iter().any(|job| job.dispatch.id == prev);
+                if has_come || state.looks != looks || on.was_finished(prev) {
                     return;
                 }
             }
+            // Nothing can come while the broker is away.
+            () = tokio::time::sleep_until(deadline) => match on.is_connected() {
+                true => break,
+                false => deadline = Instant::now() + timeout,
+            },
         }
     }
     warn!(dispatch_id = %prev, "a predecessor did not come in time; its lane goes on");
@@ -44,7 +51,8 @@ pub(super) async fn wait_for_prev(
 
 /// Lets pass what an answer has overtaken; the answer is next again. Meanwhile it stands at the head of the queue, or is
 /// the first held row, so that it keeps its place if the lane moves to the store.
-pub(super) async fn let_pass(lane: &Lane, on: &Arc<Delivering>, job: Job, first: Job) {
+pub(super) async fn let_pass(lane: &Lane, on: &Arc<Delivering>, job: Job, mut first: Job) {
+    first.goes_before = job.goes_before.or(Some(job.dispatch.id));
     if matches!(job.source, Source::Queue(_)) {
         lane.lock().queue.push_front(job);
     }
@@ -57,27 +65,58 @@ pub(super) async fn let_pass(lane: &Lane, on: &Arc<Delivering>, job: Job, first:
     state.returned = true;
 }
 
-/// A predecessor that stands elsewhere in the lane, or its own, and so on. An error is one that has not come.
+/// What became of the search for a predecessor.
+pub(super) enum Predecessor {
+    /// It is next, or its own predecessor is, and so on.
+    Here(Job),
+    /// This one has not come.
+    Missing(DispatchId),
+}
+
+/// Looks for a predecessor in the queue and in all held rows of the lane.
+///
+/// # Errors
+/// [`StoreError`] if the rows cannot be read.
 pub(super) async fn predecessor(
     lane: &Lane,
     on: &Delivering,
-    mut prev: DispatchId,
-) -> Result<Job, DispatchId> {
+    prev: DispatchId,
+) -> Result<Predecessor, StoreError> {
+    let mut first = prev;
     // Repetitions may name each other: then any of them goes.
-    for hop in 0.. {
-        let job = behind(lane, on, &Awaited::End(prev)).await.ok_or(prev)?;
-        match job.dispatch.prev.filter(|prev| hop < HELD_ROWS_READ && !on.was_finished(*prev)) {
-            None => return Ok(job),
-            Some(earlier) => prev = earlier,
-        }
-        if matches!(job.source, Source::Queue(_)) {
-            lane.lock().queue.push_front(job);
+    let mut seen = HashSet::from([first]);
+    loop {
+        let queued = {
+            let state = lane.lock();
+            let job = state.queue.iter().find(|job| job.dispatch.id == first);
+            job.map(|job| job.dispatch.prev)
+        };
+        let earlier = match queued {
+            Some(earlier) => earlier,
+            None => match held(lane, on, first).await? {
+                Some(job) => job.dispatch.prev,
+                None => return Ok(Predecessor::Missing(first)),
+            },
+        };
+        match earlier.filter(|earlier| !on.was_finished(*earlier) && seen.insert(*earlier)) {
+            Some(earlier) => first = earlier,
+            None => break,
         }
     }
-    Err(prev)
+    let job = match lane.take(&Awaited::End(first)) {
+        None => held(lane, on, first).await?,
+        taken => taken,
+    };
+    Ok(job.map_or(Predecessor::Missing(first), Predecessor::Here))
 }
 
-/// What an answer or a successor waits for, if it stands behind it in the lane.
+/// A held dispatch, wherever in its lane it stands.
+async fn held(lane: &Lane, on: &Delivering, id: DispatchId) -> Result<Option<Job>, StoreError> {
+    let row = on.store().held_find(HeldStage::Deliver, lane.id, id).await?;
+    Ok(row.and_then(|row| open_row(on, row).ok()))
+}
+
+/// What an answer waits for, if it stands behind it in the lane.
 pub(super) async fn behind(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> {
     match lane.take(awaits) {
         None => held_of(lane, on, awaits).await,
@@ -91,6 +130,7 @@ async fn held_of(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> 
         return None;
     }
     let stage = HeldStage::Deliver;
+    // What cannot be read now is looked for again soon.
     let rows = match awaits {
         Awaited::End(id) => {
             on.store().held_find(stage, lane.id, *id).await.ok()?.into_iter().collect()

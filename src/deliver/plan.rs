@@ -4,19 +4,24 @@
 //! again from the start.
 
 use super::account::Delivering;
+use super::attempt::Attempt;
 use super::reactions;
 use super::references::{self, References};
+use crate::clock::now_ms;
 use crate::dead::Reason;
 use crate::live::{Account, Live};
 use crate::media::{Carried, Later};
 use interline_bridge_api::{ChatKind, Outgoing, RenderContext, RenderError, Request};
-use interline_envelope::{Address, Dispatch, Redacted};
+use interline_envelope::{Address, Dispatch, DispatchId, Redacted};
 use interline_relay::{
     Action, FitInput, Form, Loss, Means, MediaLinks, OriginTraits, Recipient, Refusal, likeness_of,
 };
 use interline_store::{Awaited, NewReaction, StoreError};
 use std::panic::AssertUnwindSafe;
 use tracing::debug;
+
+/// How often media are tried before a line of text takes their place.
+const MEDIA_ATTEMPTS_MAX: u32 = 5;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -53,13 +58,26 @@ pub(super) struct Planned {
     pub(super) reaction: Option<NewReaction>,
 }
 
-/// What a plan may still wait for. Each is false once it has waited for long enough.
+/// What a plan may still wait for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
-    /// For the message that it is about, instead of doing without it.
+    /// For the message that it is about, instead of doing without it; false once it has waited for long enough.
     pub(super) references: bool,
-    /// For media, instead of putting a line of text in their place.
+    /// For media, instead of putting a line of text in their place; false once it has waited for long enough.
     pub(super) media: bool,
+    /// Not for this held row.
+    pub(super) goes_before: Option<DispatchId>,
+}
+
+impl Waits {
+    /// What an attempt may wait for now.
+    pub(super) fn of(of: &Attempt) -> Self {
+        Self {
+            references: now_ms() < of.parked_until,
+            media: of.attempts < MEDIA_ATTEMPTS_MAX,
+            goes_before: of.goes_before,
+        }
+    }
 }
 
 impl PlanError {
@@ -90,7 +108,7 @@ pub(super) async fn plan(
     let Some(account) = on.account_now(live) else { return Err(PlanError::NoAccount) };
     let references = references::resolve(on, dispatch, waits.references).await;
     // After the look, since what is let go is in the held rows as soon as its message is there to be seen.
-    if references::is_behind(on, dispatch).await? {
+    if references::is_behind(on, dispatch, waits.goes_before).await? {
         return Err(PlanError::Behind);
     }
     let References { reply, target, about } = references?;

@@ -6,7 +6,9 @@
 use super::account::Delivering;
 use super::job::Job;
 use super::plan::PlanError;
-use interline_envelope::{Address, Dispatch, EnvelopeId, Kind, Redacted, ReplyTo, Target};
+use interline_envelope::{
+    Address, Dispatch, DispatchId, EnvelopeId, Kind, Redacted, ReplyTo, Target,
+};
 use interline_relay::Reference;
 use interline_store::{Awaited, DispatchState, HeldStage, Known, NativeMessage, StoreError};
 use std::time::Duration;
@@ -46,12 +48,19 @@ pub(super) fn parked_until(job: &Job, parked_max_age: Duration) -> i64 {
 
 /// True if a dependent finds others of its lane let go that were parked before it: it must not overtake them, and what
 /// takes a reaction away that was not set yet would leave it standing.
-pub(super) async fn is_behind(on: &Delivering, dispatch: &Dispatch) -> Result<bool, StoreError> {
+///
+/// `goes_before`: the row that stood first when this one was picked before it.
+pub(super) async fn is_behind(
+    on: &Delivering,
+    dispatch: &Dispatch,
+    goes_before: Option<DispatchId>,
+) -> Result<bool, StoreError> {
     if !matches!(dispatch.envelope.kind, Kind::Edit | Kind::Delete | Kind::Reaction) {
         return Ok(false);
     }
     let held = on.store().held_peek(HeldStage::Deliver, dispatch.lane, 1).await?;
-    Ok(held.first().is_some_and(|row| row.dispatch != dispatch.id))
+    let first = held.first().map(|row| row.dispatch);
+    Ok(first.is_some_and(|first| first != dispatch.id && Some(first) != goes_before))
 }
 
 /// The message that a dispatch carries on. Edits, reactions and deletions carry the id of the message that they are
@@ -151,7 +160,7 @@ fn is_of_somebody_else(dispatch: &Dispatch, known: &Known) -> bool {
 }
 
 impl Delivering {
-    async fn has_ended(&self, id: interline_envelope::DispatchId) -> Result<bool, PlanError> {
+    async fn has_ended(&self, id: DispatchId) -> Result<bool, PlanError> {
         let state = self.store().state_of(id).await?;
         Ok(state.is_some_and(|state| state != DispatchState::Open))
     }

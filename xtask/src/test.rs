@@ -15,6 +15,8 @@ struct Surroundings {
     fixtures: bool,
     nextest: bool,
     deny: bool,
+    /// It is a checkout, and git lists its files.
+    git: bool,
 }
 
 /// One step: a cargo command, or why there is none.
@@ -44,6 +46,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
         fixtures: root.join("../shared/fixtures").is_dir(),
         nextest: needs::find("cargo-nextest").is_some(),
         deny: needs::find("cargo-deny").is_some(),
+        git: needs::find("git").is_some() && root.join(".git").exists(),
     };
     needs::ensure_rabbitmq()?;
     needs::ensure_ffmpeg()?;
@@ -83,7 +86,10 @@ fn plan(surroundings: Surroundings) -> Vec<Step> {
         step("schemas", &["xtask", "schema", "--check"]),
         step("fidelity", &["xtask", "fidelity", "--check"]),
         Step { env: strict.into_iter().collect(), ..step("tests", tests) },
-        step("mutants", &["xtask", "mutants-model"]),
+        Step {
+            left_out: (!surroundings.git).then_some("git does not list the checkout's files"),
+            ..step("mutants", &["xtask", "mutants-model"])
+        },
         step("doctests", &["test", "--doc", "--workspace"]),
         Step {
             left_out: (!surroundings.deny).then_some(no_deny),
@@ -148,7 +154,8 @@ fn seconds(took: Duration) -> String {
 mod tests {
     use super::*;
 
-    const FULL: Surroundings = Surroundings { ci: true, fixtures: true, nextest: true, deny: true };
+    const FULL: Surroundings =
+        Surroundings { ci: true, fixtures: true, nextest: true, deny: true, git: true };
 
     fn tests_step(surroundings: Surroundings) -> Step {
         plan(surroundings).into_iter().find(|step| step.name == "tests").unwrap()

@@ -19,7 +19,7 @@ use lapin::types::{FieldTable, ShortString};
 
 use crate::consumer::next_generation;
 use crate::errors::{LinkError, Role};
-use crate::link::{Link, Shared, Wire, name_missing_queue};
+use crate::link::{Link, Shared, Transport, name_missing_queue};
 use crate::message::{Delivery, DeliveryTag, SHORT_STRING_BYTES_MAX};
 
 /// How many messages a look fetches, whatever it was asked for.
@@ -123,7 +123,7 @@ impl Link {
     /// [`LinkError::NoSuchQueue`], or another [`LinkError`].
     pub async fn depth(&self, queue: &str) -> Result<QueueDepth, LinkError> {
         let name = known_length(queue)?;
-        if let Wire::Memory(seat) = &self.wire {
+        if let Transport::Memory(seat) = &self.wire {
             seat.answered(&self.shared).await?;
             return seat.depth(queue);
         }

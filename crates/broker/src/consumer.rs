@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::acks::{self, Acker, Desk, Target};
 use crate::errors::{BrokerFault, LinkError, LostReason, Role};
-use crate::link::{Link, Shared, Wire, name_missing_queue};
+use crate::link::{Link, Shared, Transport, name_missing_queue};
 use crate::message::{Delivery, SHORT_STRING_BYTES_MAX};
 
 /// Numbers consumers, so that a tag of a lost one is never acked on its successor's channel.
@@ -93,8 +93,8 @@ impl Link {
         }
         let (generation, prefetch_count) = (next_generation(), prefetch_count.max(1));
         let (source, target) = match &self.wire {
-            Wire::Amqp(_) => self.amqp_source(queue, prefetch_count, tag, generation).await?,
-            Wire::Memory(seat) => {
+            Transport::Amqp(_) => self.amqp_source(queue, prefetch_count, tag, generation).await?,
+            Transport::Memory(seat) => {
                 seat.answered(&self.shared).await?;
                 let (inbox, outlet) = seat.consume(queue, prefetch_count, generation)?;
                 (Source::Memory(inbox), Target::Memory(outlet))

@@ -123,13 +123,13 @@ pub enum Closed {
 /// Two open connections to the broker. Dropping it ends both at once; [`Link::close`] settles first.
 #[derive(Debug)]
 pub struct Link {
-    pub(crate) wire: Wire,
+    pub(crate) wire: Transport,
     pub(crate) shared: Arc<Shared>,
 }
 
 /// What a link leads over.
 #[derive(Debug)]
-pub(crate) enum Wire {
+pub(crate) enum Transport {
     Amqp(Box<Amqp>),
     /// No connections: a place at a broker in this process.
     Memory(Seat),
@@ -181,13 +181,13 @@ impl Link {
             shared.tasks.spawn(watch.run(connection.events_listener()));
         }
         let (consume, publish) = (consume.connection, publish.connection);
-        Self { wire: Wire::Amqp(Box::new(Amqp { consume, publish, dialer })), shared }
+        Self { wire: Transport::Amqp(Box::new(Amqp { consume, publish, dialer })), shared }
     }
 
     /// A link to a broker in memory. It has no tasks before it has publishers and consumers: nothing is to be watched.
     pub(crate) fn in_memory(seat: Seat) -> Self {
         let shared = Arc::new(Shared::new(FarEnd::Memory(seat.clone())));
-        Self { wire: Wire::Memory(seat), shared }
+        Self { wire: Transport::Memory(seat), shared }
     }
 
     /// Declares the topology on a short-lived connection of its own, so that a refusal harms nothing. Idempotent.
@@ -197,8 +197,8 @@ impl Link {
     /// [`TopologyError`]; among them a queue that exists with other arguments.
     pub async fn declare(&self, topology: &Topology) -> Result<DeclareReport, TopologyError> {
         match &self.wire {
-            Wire::Amqp(amqp) => declare::declare(&amqp.dialer, topology).await,
-            Wire::Memory(seat) => seat.declare(topology).await,
+            Transport::Amqp(amqp) => declare::declare(&amqp.dialer, topology).await,
+            Transport::Memory(seat) => seat.declare(topology).await,
         }
     }
 
@@ -208,8 +208,8 @@ impl Link {
     /// [`TopologyError`]. What is gone already is no error.
     pub async fn undeclare(&self, topology: &Topology) -> Result<(), TopologyError> {
         match &self.wire {
-            Wire::Amqp(amqp) => declare::undeclare(&amqp.dialer, topology).await,
-            Wire::Memory(seat) => seat.undeclare(topology).await,
+            Transport::Amqp(amqp) => declare::undeclare(&amqp.dialer, topology).await,
+            Transport::Memory(seat) => seat.undeclare(topology).await,
         }
     }
 
@@ -241,11 +241,11 @@ impl Link {
     pub(crate) async fn channel(&self, role: Role) -> Result<Channel, LinkError> {
         let action = || "open a channel".to_owned();
         match &self.wire {
-            Wire::Amqp(amqp) => {
+            Transport::Amqp(amqp) => {
                 let connection = if role == Role::Publish { &amqp.publish } else { &amqp.consume };
                 self.shared.ask(role, action, connection.create_channel()).await
             }
-            Wire::Memory(_) => Err(LinkError::Refused {
+            Transport::Memory(_) => Err(LinkError::Refused {
                 action: action(),
                 fault: BrokerFault::said(
                     AMQPErrorKind::Hard(AMQPHardError::NOTIMPLEMENTED),
@@ -267,8 +267,8 @@ impl Link {
         if clean {
             let closing = async {
                 match &self.wire {
-                    Wire::Amqp(amqp) => amqp.close().await,
-                    Wire::Memory(_) => true,
+                    Transport::Amqp(amqp) => amqp.close().await,
+                    Transport::Memory(_) => true,
                 }
             };
             let remaining = deadline.saturating_sub(started.elapsed());

@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::errors::{LinkError, LostReason, PublishError, Role};
-use crate::link::{Link, Shared, Wire, close_channel};
+use crate::link::{Link, Shared, Transport, close_channel};
 use crate::memory;
 use crate::message::OutMessage;
 use crate::returns::{Fate, Identified, Identity, Returns};
@@ -75,7 +75,7 @@ impl Link {
         let (jobs, queue) = mpsc::channel(in_flight_max);
         let slots = Arc::new(Semaphore::new(in_flight_max));
         match &self.wire {
-            Wire::Amqp(amqp) => {
+            Transport::Amqp(amqp) => {
                 let channel = self.channel(Role::Publish).await?;
                 let confirms = channel.confirm_select(ConfirmSelectOptions::default());
                 self.shared.ask(Role::Publish, || "confirm publishes".to_owned(), confirms).await?;
@@ -89,7 +89,7 @@ impl Link {
                 };
                 self.shared.tasks.spawn(task.run(channel, queue));
             }
-            Wire::Memory(seat) => {
+            Transport::Memory(seat) => {
                 seat.answered(&self.shared).await?;
                 self.shared.tasks.spawn(memory::publish(
                     seat.clone(),

@@ -1,11 +1,12 @@
 //! The clock of the simulated platforms, which a test or a script can move.
 //!
-//! One clock for all three. It begins with the machine's, runs as the runtime's does (which a test may pause), plus
-//! what it was moved. Whatever the platforms measure goes
+//! One clock for all three. It runs as the machine's does, or from a given time on as the runtime's, which a test may
+//! pause; plus what it was moved. Whatever the platforms measure goes
 //! by it: messaging windows, pair and rate limits, the lives of media URLs, how long "typing…" shows, how long a webhook
 //! has failed, faults for a time, and the waits before a redelivery. Webhooks carry its time. It never goes back.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
@@ -20,39 +21,42 @@ use tokio::time::Instant;
 /// clock.advance(Duration::from_secs(24 * 3_600));
 /// assert!(clock.now_ms() >= before + 24 * 3_600_000);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Clock {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Inner {
-    began_ms: u64,
-    began: Instant,
+    /// When the runtime's clock began, and what it showed; nothing for the machine's.
+    began: Option<(Instant, u64)>,
     moved_ms: watch::Sender<u64>,
-}
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self::beginning_at(millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
-    }
+    latest_ms: AtomicU64,
 }
 
 impl Clock {
-    /// A clock that now shows `began_ms`: milliseconds since the Unix epoch.
+    /// A clock that now shows `began_ms` (milliseconds since the Unix epoch) and runs as the runtime's does.
     #[must_use]
     pub fn beginning_at(began_ms: u64) -> Self {
-        let inner = Inner { began_ms, began: Instant::now(), moved_ms: watch::Sender::new(0) };
-        Self { inner: Arc::new(inner) }
+        let began = Some((Instant::now(), began_ms));
+        Self { inner: Arc::new(Inner { began, ..Inner::default() }) }
     }
 
     /// Milliseconds since the Unix epoch, by this clock.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
-        let Inner { began_ms, began, moved_ms } = &*self.inner;
-        // Parts of a millisecond have not passed yet: who slept until a time must find that it has come.
-        let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        began_ms.saturating_add(passed).saturating_add(*moved_ms.borrow())
+        let Inner { began, moved_ms, latest_ms } = &*self.inner;
+        let now = match began {
+            // Parts of a millisecond have not passed yet: who slept until a time must find that it has come.
+            Some((began, began_ms)) => {
+                let passed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                began_ms.saturating_add(passed)
+            }
+            None => millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()),
+        };
+        let now = now.saturating_add(*moved_ms.borrow());
+        // The machine's clock may be set back; this one stands still meanwhile.
+        latest_ms.fetch_max(now, Ordering::AcqRel).max(now)
     }
 
     /// Moves it on. Whoever waits by it, for a redelivery or a slow answer, waits that much less.

@@ -273,6 +273,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError::HeldFull`] at the bound.
     async fn park_if_absent(&self, parked: NewParked) -> Result<Parked, StoreError>;
 
+    /// True if a dispatch is parked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be read.
+    async fn is_parked(&self, id: DispatchId) -> Result<bool, StoreError>;
+
     /// Moves what has waited until `now` to the held rows of the lanes that it names.
     ///
     /// # Errors

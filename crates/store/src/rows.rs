@@ -4,7 +4,7 @@ use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Re
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bounds and retention.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub struct Settings {
     pub copy_retention: Duration,
     /// How many operations may wait for the writer.
     pub queue_max: usize,
+    /// What time it is, UTC milliseconds: to tell a platform's clock that is wrong.
+    pub now_ms: fn() -> i64,
     /// Told how long each group commit took, on the writer's thread.
     pub on_commit: Arc<dyn Fn(Duration) + Send + Sync>,
 }
@@ -43,9 +45,16 @@ impl Default for Settings {
             dispatch_retention: Duration::from_hours(8 * 24),
             copy_retention: Duration::from_hours(31 * 24),
             queue_max: 4096,
+            now_ms: machine_ms,
             on_commit: Arc::new(|_| {}),
         }
     }
+}
+
+/// This machine's clock: the one place where the store looks at it.
+fn machine_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What became of a dispatch.

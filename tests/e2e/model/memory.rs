@@ -11,7 +11,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use interline::config::{Config, SecretSource};
-use interline::daemon::{Stages, TaskEnd};
+use interline::daemon::{Stages, StartError, TaskEnd};
 use interline::deliver::Http;
 use interline::live::{Live, LiveHandle};
 use interline::media::{Carrier, Converter};
@@ -26,7 +26,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -138,6 +138,7 @@ impl Machine {
                 biased;
                 () = run.ended.cancelled() => return,
                 () = run.dead.cancelled() => {}
+                Some(Err(error)) = tasks.join_next() => std::panic::resume_unwind(error.into_panic()),
             }
             tasks.abort_all();
             self.broker.lose_links();
@@ -153,7 +154,11 @@ impl Machine {
         let points = Points { dead: dead.clone(), dice, count };
         let root = RootKey::from_bytes(&[7; 32]).unwrap();
         let store = match before {
-            None => SqliteStore::in_memory(&root, &Settings::default(), points.turn()),
+            None => {
+                let now_ms = interline::clock::now_ms;
+                let settings = Settings { now_ms, ..Settings::default() };
+                SqliteStore::in_memory(&root, &settings, points.turn())
+            }
             Some(store) => store.next_run(points.turn()).map(|next| next.expect("it is in memory")),
         };
         let store = Arc::new(store.unwrap());
@@ -202,17 +207,23 @@ async fn connected(mut stages: Stages, broker: MemoryBroker, stop: CancellationT
         let link: Arc<Link> = Arc::new(broker.connect());
         let session = stop.child_token();
         let mut tasks: JoinSet<TaskEnd> = JoinSet::new();
-        if stages.start(&link, &session, &mut tasks).await.is_ok() {
-            tokio::select! {
+        match stages.start(&link, &session, &mut tasks).await {
+            Ok(()) => tokio::select! {
                 biased;
                 () = stop.cancelled() => {}
                 _ = link.lost() => {}
-                _ = tasks.join_next() => {}
-            }
+                ended = tasks.join_next() => panicked(ended),
+            },
+            Err(StartError::Store(error)) => panic!("{error}"),
+            Err(StartError::Broker(_)) => {}
         }
         let drains = stop.is_cancelled();
         session.cancel();
-        let drained = async { while tasks.join_next().await.is_some() {} };
+        let drained = async {
+            while let Some(ended) = tasks.join_next().await {
+                panicked(Some(ended));
+            }
+        };
         let limit = if drains { DRAINS_MAX } else { RECONNECTS_AFTER };
         let drained = tokio::time::timeout(limit, drained).await.is_ok();
         assert!(drained || !drains, "the stages drain in time");
@@ -220,6 +231,15 @@ async fn connected(mut stages: Stages, broker: MemoryBroker, stop: CancellationT
         stages.disconnected();
         drop(link);
         tokio::time::sleep(RECONNECTS_AFTER).await;
+    }
+}
+
+/// A stage may end where the broker is lost, and never by a panic.
+fn panicked(ended: Option<Result<TaskEnd, JoinError>>) {
+    if let Some(Err(error)) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
     }
 }
 
@@ -274,12 +294,13 @@ impl Ground for Memory {
     }
 
     async fn put_event(&self, kind: Kind, account: &str, body: String) {
-        self.broker.put(OutMessage {
+        let taken = self.broker.put(OutMessage {
             exchange: topology::events_exchange(PREFIX),
             routing_key: topology::account_key(kind.word(), account),
             properties: Properties::default(),
             body: body.into(),
         });
+        assert!(taken, "the events queue was declared before anybody spoke");
     }
 
     async fn until_quiet(&self) {
@@ -291,7 +312,10 @@ impl Ground for Memory {
                 let info = tokio::select! {
                     biased;
                     info = store.info() => info.unwrap(),
-                    _ = run.changed() => continue,
+                    started = run.changed() => {
+                        started.expect("the daemon does not panic");
+                        continue;
+                    }
                 };
                 if info.held_rows + info.parked_rows == 0 && is_empty(&self.broker.depths()) {
                     return;
@@ -311,16 +335,20 @@ impl Ground for Memory {
 
     async fn stop(&mut self) {
         let mut run = self.run.clone();
-        loop {
-            let Run { stop, ended, .. } =
-                run.borrow_and_update().clone().expect("the daemon was started");
-            stop.cancel();
-            tokio::select! {
-                biased;
-                () = ended.cancelled() => return,
-                _ = run.changed() => {}
+        let stopped = async {
+            loop {
+                let Run { stop, ended, .. } =
+                    run.borrow_and_update().clone().expect("the daemon was started");
+                stop.cancel();
+                tokio::select! {
+                    biased;
+                    () = ended.cancelled() => return,
+                    started = run.changed() => started.expect("the daemon does not panic"),
+                }
             }
-        }
+        };
+        let stopped = tokio::time::timeout(Self::LIMIT, stopped).await;
+        assert!(stopped.is_ok(), "the daemon stops");
     }
 
     fn log(&self) -> String {

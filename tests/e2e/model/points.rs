@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
+/// More than any play has: a daemon that gets here goes round in a circle.
+const POINTS_MAX: u64 = 100_000;
 /// A request to a platform takes less than this many milliseconds, twice.
 const REQUEST_MS_MAX: usize = 4;
 /// And an operation on the store.
@@ -59,6 +61,7 @@ impl Points {
         }
         if !self.dead.is_cancelled() {
             let point = self.count.passed.fetch_add(1, Ordering::SeqCst) + 1;
+            assert!(point <= POINTS_MAX, "the daemon does not come to rest");
             if self.count.dies_at == Some(point) {
                 self.dead.cancel();
             }

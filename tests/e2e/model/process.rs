@@ -9,7 +9,6 @@ use std::time::Duration;
 pub(super) struct Process {
     world: World,
     broker: Broker,
-    queues: Queues,
 }
 
 impl Process {
@@ -24,7 +23,14 @@ impl Process {
         for kind in kinds {
             queues.until_declared(kind.word()).await;
         }
-        Self { world, broker, queues }
+        Self { world, broker }
+    }
+}
+
+impl Process {
+    /// A connection of its own each time: a play may cut those that stand.
+    async fn queues(&self) -> Queues {
+        Queues::connect(&self.broker.uri()).await
     }
 }
 
@@ -51,7 +57,7 @@ impl Ground for Process {
     }
 
     async fn put_event(&self, kind: Kind, account: &str, body: String) {
-        self.queues.publish_event(kind.word(), account, body).await;
+        self.queues().await.publish_event(kind.word(), account, body).await;
     }
 
     async fn until_quiet(&self) {
@@ -64,7 +70,7 @@ impl Ground for Process {
     }
 
     async fn dead(&self) -> Vec<String> {
-        self.queues.dead().await.into_iter().map(|letter| letter.reason).collect()
+        self.queues().await.dead().await.into_iter().map(|letter| letter.reason).collect()
     }
 
     async fn stop(&mut self) {

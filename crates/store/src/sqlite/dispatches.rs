@@ -3,7 +3,7 @@
 //! A row lies in the table of its envelope's day, so that a repeated event finds it. An envelope whose clock is wrong
 //! (older than the retention, or of tomorrow) lies in a table of the day on which it came.
 
-use super::memory::{DAY_MS, Kind, day_table, days, make_day, now_ms, oldest_day};
+use super::memory::{DAY_MS, Kind, day_table, days, make_day, oldest_day};
 use super::sent;
 use super::writer::Db;
 use super::{echoes, parked, reactions};
@@ -21,7 +21,7 @@ type Place = (Kind, i64);
 
 /// Where the row of an envelope of that time lies, if it comes now.
 fn place_of(db: &Db, time: i64) -> Place {
-    let (day, now) = (time.div_euclid(DAY_MS), now_ms());
+    let (day, now) = (time.div_euclid(DAY_MS), (db.settings.now_ms)());
     let today = now.div_euclid(DAY_MS);
     let believed = (oldest_day(now, db.settings.dispatch_retention)..=today + 1).contains(&day);
     if believed { (Kind::Dispatch, day) } else { (Kind::Undated, today) }

@@ -7,7 +7,7 @@ use interline_envelope::{Address, Redacted};
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// A day in milliseconds.
 pub(super) const DAY_MS: i64 = 86_400_000;
@@ -95,12 +95,6 @@ pub(super) fn forget_new_days(db: &mut Db, from: usize) {
     for (kind, day) in db.new_days.split_off(from.min(db.new_days.len())) {
         db.days.0[kind as usize].remove(&day);
     }
-}
-
-/// This machine's clock: the one place where the store looks at it, to tell a wrong platform clock.
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The oldest day that is kept: a day's table goes when the whole day is too old.

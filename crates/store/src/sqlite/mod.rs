@@ -34,12 +34,12 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 pub use writer::Turn;
-use writer::{Db, Desk, InMemory, Writer};
+use writer::{Db, Executor, InMemory, Writer};
 
 /// A store in one SQLite file, locked to this process; or in memory.
 #[derive(Debug)]
 pub struct SqliteStore {
-    desk: Desk,
+    executor: Executor,
     path: PathBuf,
     // The lock lives as long as the store.
     _lock: Option<File>,
@@ -54,8 +54,8 @@ impl SqliteStore {
         Self::exists(path)?;
         let lock = lock(path)?;
         let db = database(path, schema::open(path)?, root, settings)?;
-        let desk = Desk::Writer(Writer::start(db, settings.queue_max)?);
-        Ok(Self { desk, path: path.to_owned(), _lock: Some(lock) })
+        let executor = Executor::Writer(Writer::start(db, settings.queue_max)?);
+        Ok(Self { executor, path: path.to_owned(), _lock: Some(lock) })
     }
 
     /// A store in memory, without a thread: each operation is done where it is awaited, after a `turn` and before
@@ -66,7 +66,7 @@ impl SqliteStore {
     pub fn in_memory(root: &RootKey, settings: &Settings, turn: Turn) -> Result<Self, StoreError> {
         let path = PathBuf::from(":memory:");
         let db = database(&path, schema::open_in_memory()?, root, settings)?;
-        Ok(Self { desk: Desk::Memory(InMemory::new(db, turn)), path, _lock: None })
+        Ok(Self { executor: Executor::Memory(InMemory::new(db, turn)), path, _lock: None })
     }
 
     /// What is left of a store in memory for the next start of the process; nothing of one that is a file.
@@ -74,9 +74,9 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`] if the start cannot be counted.
     pub fn next_run(&self, turn: Turn) -> Result<Option<Self>, StoreError> {
-        let Desk::Memory(memory) = &self.desk else { return Ok(None) };
-        let desk = Desk::Memory(memory.next_run(turn)?);
-        Ok(Some(Self { desk, path: self.path.clone(), _lock: None }))
+        let Executor::Memory(memory) = &self.executor else { return Ok(None) };
+        let executor = Executor::Memory(memory.next_run(turn)?);
+        Ok(Some(Self { executor, path: self.path.clone(), _lock: None }))
     }
 
     /// True if a store is there, false if one would be made: nothing is there yet, or an empty file.
@@ -156,11 +156,11 @@ fn lock(path: &Path) -> Result<File, StoreError> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn dispatch(&self, id: DispatchId, time: i64) -> Result<Option<DispatchRow>, StoreError> {
-        self.desk.run(move |db| dispatches::read(db, id, time)).await
+        self.executor.run(move |db| dispatches::read(db, id, time)).await
     }
 
     async fn state_of(&self, id: DispatchId) -> Result<Option<DispatchState>, StoreError> {
-        self.desk.run(move |db| dispatches::state_of(db, id)).await
+        self.executor.run(move |db| dispatches::state_of(db, id)).await
     }
 
     async fn begin(
@@ -168,7 +168,7 @@ impl Store for SqliteStore {
         dispatch: NewDispatch,
         intended_at: i64,
     ) -> Result<(Begun, Vec<Released>), StoreError> {
-        self.desk.run(move |db| dispatches::begin(db, &dispatch, intended_at)).await
+        self.executor.run(move |db| dispatches::begin(db, &dispatch, intended_at)).await
     }
 
     async fn intend(
@@ -178,7 +178,7 @@ impl Store for SqliteStore {
         n: u16,
         at: i64,
     ) -> Result<Intent, StoreError> {
-        self.desk.run(move |db| dispatches::intend(db, id, time, n, at)).await
+        self.executor.run(move |db| dispatches::intend(db, id, time, n, at)).await
     }
 
     async fn outcome(
@@ -190,7 +190,7 @@ impl Store for SqliteStore {
         new_copies: Vec<NewCopy>,
         finish: Option<DispatchState>,
     ) -> Result<Vec<Released>, StoreError> {
-        self.desk
+        self.executor
             .run(move |db| {
                 let intended_at = dispatches::outcome(db, id, time, n, &outcome, finish)?;
                 let mut new_copies = new_copies;
@@ -213,15 +213,15 @@ impl Store for SqliteStore {
         time: i64,
         state: DispatchState,
     ) -> Result<Vec<Released>, StoreError> {
-        self.desk.run(move |db| dispatches::finish(db, id, time, state)).await
+        self.executor.run(move |db| dispatches::finish(db, id, time, state)).await
     }
 
     async fn reopen(&self, id: DispatchId, time: i64) -> Result<(), StoreError> {
-        self.desk.run(move |db| dispatches::reopen(db, id, time)).await
+        self.executor.run(move |db| dispatches::reopen(db, id, time)).await
     }
 
     async fn plan_of(&self, id: DispatchId, n: u16) -> Result<Option<Vec<u8>>, StoreError> {
-        self.desk.run(move |db| dispatches::plan_of(db, id, n)).await
+        self.executor.run(move |db| dispatches::plan_of(db, id, n)).await
     }
 
     async fn settle(
@@ -230,15 +230,15 @@ impl Store for SqliteStore {
         n: u16,
         native_ids: Vec<Redacted<String>>,
     ) -> Result<Settled, StoreError> {
-        self.desk.run(move |db| dispatches::settle(db, id, n, &native_ids)).await
+        self.executor.run(move |db| dispatches::settle(db, id, n, &native_ids)).await
     }
 
     async fn keep_sent(&self, new: NewSent) -> Result<(), StoreError> {
-        self.desk.run(move |db| sent::keep(db, &new)).await
+        self.executor.run(move |db| sent::keep(db, &new)).await
     }
 
     async fn arrived_later(&self, id: DispatchId, n: u16) -> Result<(), StoreError> {
-        self.desk.run(move |db| sent::arrived(db, id, n)).await
+        self.executor.run(move |db| sent::arrived(db, id, n)).await
     }
 
     async fn failed_later(
@@ -248,14 +248,14 @@ impl Store for SqliteStore {
         native_id: &Redacted<String>,
     ) -> Result<FailedLater, StoreError> {
         let native_id = native_id.clone();
-        self.desk.run(move |db| sent::failed(db, id, n, &native_id)).await
+        self.executor.run(move |db| sent::failed(db, id, n, &native_id)).await
     }
 
     async fn record_copies(&self, new_copies: Vec<NewCopy>) -> Result<Vec<Released>, StoreError> {
         if new_copies.is_empty() {
             return Ok(Vec::new());
         }
-        self.desk.run(move |db| copies::record(db, &new_copies)).await
+        self.executor.run(move |db| copies::record(db, &new_copies)).await
     }
 
     async fn envelope_of(
@@ -265,7 +265,7 @@ impl Store for SqliteStore {
         native_id: &Redacted<String>,
     ) -> Result<Option<Known>, StoreError> {
         let (account, chat, native_id) = (account.clone(), chat.clone(), native_id.clone());
-        self.desk.run(move |db| copies::envelope_of(db, &account, &chat, &native_id)).await
+        self.executor.run(move |db| copies::envelope_of(db, &account, &chat, &native_id)).await
     }
 
     async fn copies_of(
@@ -274,7 +274,7 @@ impl Store for SqliteStore {
         participant: &Address,
     ) -> Result<Vec<Copy>, StoreError> {
         let participant = participant.clone();
-        self.desk.run(move |db| copies::copies_of(db, envelope, &participant)).await
+        self.executor.run(move |db| copies::copies_of(db, envelope, &participant)).await
     }
 
     async fn reaction_shown(
@@ -284,7 +284,7 @@ impl Store for SqliteStore {
         on: &Address,
     ) -> Result<Option<ReactionShown>, StoreError> {
         let (by, on) = (by.clone(), on.clone());
-        self.desk.run(move |db| reactions::shown(db, message, &by, &on)).await
+        self.executor.run(move |db| reactions::shown(db, message, &by, &on)).await
     }
 
     async fn recognise_echo(
@@ -293,7 +293,7 @@ impl Store for SqliteStore {
         likeness: Option<Redacted<String>>,
         time: i64,
     ) -> Result<EchoOf, StoreError> {
-        self.desk.run(move |db| echoes::recognise(db, &message, likeness.as_ref(), time)).await
+        self.executor.run(move |db| echoes::recognise(db, &message, likeness.as_ref(), time)).await
     }
 
     async fn read(
@@ -303,12 +303,12 @@ impl Store for SqliteStore {
         now: i64,
     ) -> Result<Vec<ReadByAll>, StoreError> {
         let chat = chat.clone();
-        self.desk.run(move |db| receipts::read(db, &chat, &up_to, now)).await
+        self.executor.run(move |db| receipts::read(db, &chat, &up_to, now)).await
     }
 
     async fn read_noted(&self, chat: &Address, up_to: ReadUpTo) -> Result<(), StoreError> {
         let chat = chat.clone();
-        self.desk.run(move |db| receipts::noted(db, &chat, &up_to)).await
+        self.executor.run(move |db| receipts::noted(db, &chat, &up_to)).await
     }
 
     async fn hold(
@@ -319,7 +319,7 @@ impl Store for SqliteStore {
         bodies: Vec<HeldBody>,
     ) -> Result<Vec<u64>, StoreError> {
         let account = account.clone();
-        self.desk.run(move |db| held::append(db, stage, lane, &account, &bodies)).await
+        self.executor.run(move |db| held::append(db, stage, lane, &account, &bodies)).await
     }
 
     async fn held_lanes(
@@ -328,7 +328,7 @@ impl Store for SqliteStore {
         account: Option<&AccountRef>,
     ) -> Result<Vec<HeldLane>, StoreError> {
         let account = account.cloned();
-        self.desk.run(move |db| held::lanes(db, stage, account.as_ref())).await
+        self.executor.run(move |db| held::lanes(db, stage, account.as_ref())).await
     }
 
     async fn held_peek(
@@ -337,7 +337,7 @@ impl Store for SqliteStore {
         lane: LaneId,
         max: usize,
     ) -> Result<Vec<HeldRow>, StoreError> {
-        self.desk.run(move |db| held::peek(db, stage, lane, max)).await
+        self.executor.run(move |db| held::peek(db, stage, lane, max)).await
     }
 
     async fn held_find(
@@ -346,7 +346,7 @@ impl Store for SqliteStore {
         lane: LaneId,
         dispatch: DispatchId,
     ) -> Result<Option<HeldRow>, StoreError> {
-        self.desk.run(move |db| held::find(db, stage, lane, dispatch)).await
+        self.executor.run(move |db| held::find(db, stage, lane, dispatch)).await
     }
 
     async fn held_release(
@@ -355,15 +355,19 @@ impl Store for SqliteStore {
         lane: LaneId,
         seq: u64,
     ) -> Result<(), StoreError> {
-        self.desk.run(move |db| held::release(db, stage, lane, seq)).await
+        self.executor.run(move |db| held::release(db, stage, lane, seq)).await
     }
 
     async fn park_if_absent(&self, new: NewParked) -> Result<Parked, StoreError> {
-        self.desk.run(move |db| parked::park_if_absent(db, &new)).await
+        self.executor.run(move |db| parked::park_if_absent(db, &new)).await
+    }
+
+    async fn is_parked(&self, id: DispatchId) -> Result<bool, StoreError> {
+        self.executor.run(move |db| parked::is_parked(db, id)).await
     }
 
     async fn parked_expired(&self, now: i64) -> Result<Vec<Released>, StoreError> {
-        self.desk.run(move |db| parked::take_expired(db, now)).await
+        self.executor.run(move |db| parked::take_expired(db, now)).await
     }
 
     async fn bury(
@@ -374,7 +378,7 @@ impl Store for SqliteStore {
         at: i64,
     ) -> Result<(), StoreError> {
         let (account, chat, native_id) = (account.clone(), chat.clone(), native_id.clone());
-        self.desk.run(move |db| parked::bury(db, &account, &chat, &native_id, at)).await
+        self.executor.run(move |db| parked::bury(db, &account, &chat, &native_id, at)).await
     }
 
     async fn is_buried(
@@ -384,7 +388,7 @@ impl Store for SqliteStore {
         native_id: &Redacted<String>,
     ) -> Result<bool, StoreError> {
         let (account, chat, native_id) = (account.clone(), chat.clone(), native_id.clone());
-        self.desk.run(move |db| parked::is_buried(db, &account, &chat, &native_id)).await
+        self.executor.run(move |db| parked::is_buried(db, &account, &chat, &native_id)).await
     }
 
     async fn events_opened(
@@ -392,52 +396,52 @@ impl Store for SqliteStore {
         keys: Vec<[u8; 16]>,
         suspect_runs: u32,
     ) -> Result<Vec<u32>, StoreError> {
-        self.desk.run(move |db| memory::events_opened(db, &keys, suspect_runs)).await
+        self.executor.run(move |db| memory::events_opened(db, &keys, suspect_runs)).await
     }
 
     async fn events_closed(&self, keys: Vec<[u8; 16]>) -> Result<(), StoreError> {
-        self.desk.run(move |db| memory::events_closed(db, &keys)).await
+        self.executor.run(move |db| memory::events_closed(db, &keys)).await
     }
 
     async fn bind(&self, address: &Address, id: &Redacted<String>) -> Result<(), StoreError> {
         let (address, id) = (address.clone(), id.clone());
-        self.desk.run(move |db| memory::bind(db, &address, &id)).await
+        self.executor.run(move |db| memory::bind(db, &address, &id)).await
     }
 
     async fn bindings(&self) -> Result<Vec<(Address, Redacted<String>)>, StoreError> {
-        self.desk.run(memory::bindings).await
+        self.executor.run(memory::bindings).await
     }
 
     async fn window_of(&self, person: &Address) -> Result<ServiceWindow, StoreError> {
         let person = person.clone();
-        self.desk.run(move |db| windows::read(db, &person)).await
+        self.executor.run(move |db| windows::read(db, &person)).await
     }
 
     async fn window_opened(&self, person: &Address, at: i64) -> Result<ServiceWindow, StoreError> {
         let person = person.clone();
-        self.desk.run(move |db| windows::opened(db, &person, at)).await
+        self.executor.run(move |db| windows::opened(db, &person, at)).await
     }
 
     async fn window_refused(&self, person: &Address, at: i64) -> Result<ServiceWindow, StoreError> {
         let person = person.clone();
-        self.desk.run(move |db| windows::refused(db, &person, at)).await
+        self.executor.run(move |db| windows::refused(db, &person, at)).await
     }
 
     async fn window_invited(&self, person: &Address, at: i64) -> Result<bool, StoreError> {
         let person = person.clone();
-        self.desk.run(move |db| windows::invited(db, &person, at)).await
+        self.executor.run(move |db| windows::invited(db, &person, at)).await
     }
 
     async fn retain(&self, now: i64) -> Result<(), StoreError> {
-        self.desk.run(move |db| memory::retain(db, now)).await
+        self.executor.run(move |db| memory::retain(db, now)).await
     }
 
     async fn info(&self) -> Result<Info, StoreError> {
         let path = self.path.clone();
-        self.desk.run(move |db| schema::info(&path, &db.connection)).await
+        self.executor.run(move |db| schema::info(&path, &db.connection)).await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
-        self.desk.close().await
+        self.executor.close().await
     }
 }

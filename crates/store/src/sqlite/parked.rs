@@ -45,11 +45,7 @@ pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreEr
     if let Some(seq) = new.held {
         held::release(db, HeldStage::Deliver, new.lane, seq)?;
     }
-    let known = db
-        .connection
-        .prepare_cached("SELECT 1 FROM parked WHERE dispatch = ?1")?
-        .exists([new.dispatch.as_bytes()])?;
-    if known {
+    if is_parked(db, new.dispatch)? {
         return Ok(Parked::Waits);
     }
     let rows: u64 = db
@@ -78,6 +74,11 @@ pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreEr
         .prepare_cached("UPDATE parked SET value = ?1 WHERE seq = ?2")?
         .execute((sealed, seq))?;
     Ok(Parked::Waits)
+}
+
+pub(super) fn is_parked(db: &Db, id: DispatchId) -> Result<bool, StoreError> {
+    let mut known = db.connection.prepare_cached("SELECT 1 FROM parked WHERE dispatch = ?1")?;
+    Ok(known.exists([id.as_bytes()])?)
 }
 
 fn end_key(db: &Db, dispatch: DispatchId) -> RowKey {

@@ -49,14 +49,14 @@ pub(super) struct Writer {
 
 /// Who does the operations.
 #[derive(Debug)]
-pub(super) enum Desk {
+pub(super) enum Executor {
     /// The thread.
     Writer(Writer),
     /// The caller itself.
     Memory(InMemory),
 }
 
-impl Desk {
+impl Executor {
     /// Runs an operation, and waits until it is durable.
     pub(super) async fn run<T: Send + 'static>(
         &self,
@@ -101,6 +101,7 @@ impl InMemory {
     pub(super) fn next_run(&self, turn: Turn) -> Result<Self, StoreError> {
         let mut db = self.db.lock().unwrap_or_else(PoisonError::into_inner);
         db.run = schema::next_run(&db.connection)?;
+        db.last_first.set(None);
         drop(db);
         Ok(Self { db: self.db.clone(), turn })
     }
