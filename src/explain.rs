@@ -3,16 +3,16 @@
 //! Asked by `interline explain` and by the chore that writes `docs/fidelity.md`. It decides nothing itself: the codec,
 //! the route and `fit` answer, as they do in the relay and deliver stages. It reads no store, so that the caller says
 //! what is known of the message that an event is about; and it fetches nothing: media that turn out to be something
-//! else than their origin says may still arrive in another form, and so may what only `ffmpeg` converts.
+//! else than their origin says may still arrive in another form.
 
 use interline_bridge_api::{BodyError, Bridge, ChatKind, ItemError};
 use interline_envelope::{
-    AccountRef, Address, Envelope, IdKey, Kind, MediaKind, Redacted, ReplyTo, Target,
+    AccountRef, Address, Envelope, IdKey, Kind, Media, MediaKind, Redacted, ReplyTo, Target,
 };
 use interline_relay::{
     Absorbed, Action, Attribution, Conversation, Conversions, Directory, FitInput, Form, Means,
-    MediaSource, OriginTraits, OutMedia, Outgoing, Participant, ReactionForm, Recipient, Reference,
-    Route, alias, fit, route,
+    MediaLinks, MediaSource, OriginTraits, OutMedia, Outgoing, Participant, ReactionForm,
+    Recipient, Reference, Route, alias, fit, route,
 };
 use serde::Serialize;
 
@@ -39,6 +39,21 @@ pub struct Circumstances {
     pub original: Original,
     /// On a reaction: how the one until now had reached the target.
     pub earlier_reaction: Option<ReactionForm>,
+    /// True with `ffmpeg` installed, which converts sounds and films.
+    pub ffmpeg: bool,
+    /// True with `[media] listen` set, so that what cannot be sent as a file is linked.
+    pub links: bool,
+}
+
+/// Makes links as the daemon does, to nowhere.
+#[derive(Debug)]
+struct LinksToNowhere;
+
+impl MediaLinks for LinksToNowhere {
+    /// Only for what its platform gives out by id, as the daemon's own.
+    fn link(&self, media: &Media) -> Option<Redacted<String>> {
+        media.id.as_ref().map(|_| "https://media.example.org/…".into())
+    }
 }
 
 /// A rule, and what it means.
@@ -157,7 +172,13 @@ fn explain_one(
         target: &references.1,
         earlier_reaction: circumstances.earlier_reaction,
         mark_forwarded: false,
-        means: Means { conversions: Conversions::BUILT_IN, links: None },
+        means: Means {
+            conversions: Conversions {
+                sounds_and_films: circumstances.ffmpeg,
+                ..Conversions::BUILT_IN
+            },
+            links: circumstances.links.then_some(&LinksToNowhere as &dyn MediaLinks),
+        },
     });
     explanation.form = plan.form.as_str();
     explanation.shown = plan.outgoings.iter().map(shown).collect();

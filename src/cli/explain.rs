@@ -13,7 +13,8 @@ use std::path::PathBuf;
 /// It asks the code that the daemon asks, and sends nothing. The forms are: native (as what it is), fallback (as
 /// something else that carries its meaning), placeholder (a line that says what cannot be shown), refusal (not at all,
 /// and the sender is told) and nothing (not at all, and nobody misses it). What a person would see stands behind
-/// `|`; what has no words stands in square brackets. No config is read.
+/// `|`; what has no words stands in square brackets. No config is read: say `--ffmpeg` and `--links` for a daemon that has
+/// what they name.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  interline explain whatsapp webhook.json --to instagram\n  \
     interline explain messenger webhook.json --to whatsapp --named --original unknown\n  \
@@ -38,6 +39,12 @@ pub(super) struct Args {
     /// The author's name; without it that of the profile, where the platform tells one.
     #[arg(long)]
     name: Option<String>,
+    /// As with `ffmpeg` installed, which converts sounds and films.
+    #[arg(long)]
+    ffmpeg: bool,
+    /// As with `[media] listen` set, where what cannot be sent as a file is linked.
+    #[arg(long)]
+    links: bool,
     /// Print one JSON object an envelope, a line each.
     #[arg(long)]
     json: bool,
@@ -77,6 +84,8 @@ pub(super) fn run(args: &Args) -> Outcome {
             Earlier::Native => ReactionForm::Native,
             Earlier::Text => ReactionForm::Text,
         }),
+        ffmpeg: args.ffmpeg,
+        links: args.links,
     };
     let explained =
         explain(source.as_ref(), &body, target.as_ref(), &circumstances).with_context(|| {

@@ -39,6 +39,19 @@ fn a_sticker_is_explained_as_the_picture_that_the_daemon_makes_of_it() {
 }
 
 #[test]
+fn what_ffmpeg_and_links_change_is_explained_where_it_is_asked_for() {
+    let voice =
+        |more: &[&str]| explain("whatsapp", "voice", &[&["--to", "instagram"], more].concat()).out;
+    assert!(voice(&[]).contains("that cannot be shown here]"), "{}", voice(&[]));
+    assert!(voice(&["--ffmpeg"]).contains("  | [audio]\n  voice-as-audio: "));
+    let archive = |more: &[&str]| {
+        explain("whatsapp", "archive", &[&["--to", "instagram"], more].concat()).out
+    };
+    assert!(!archive(&[]).contains("https://"), "{}", archive(&[]));
+    assert!(archive(&["--links"]).contains("https://"), "{}", archive(&["--links"]));
+}
+
+#[test]
 fn every_envelope_of_a_webhook_is_explained() {
     let ran = run(&["explain", "whatsapp", &fixture("whatsapp.json"), "--to", "instagram"]);
     let expected = "\

@@ -113,6 +113,7 @@ fn row(row: &Value) -> anyhow::Result<Row> {
         named: row.get("named").and_then(Value::as_bool).unwrap_or_default(),
         original,
         earlier_reaction,
+        ..Circumstances::default()
     };
     let text = |key: &str| word(key).map(str::to_owned).context("a row has `row` and `title`");
     Ok(Row { key: text("row")?, title: text("title")?, circumstances })

@@ -155,17 +155,18 @@ fn g3_a_removal_does_not_overtake_the_reaction_that_waited_for_its_message() {
 }
 
 #[test]
-fn g3_a_reaction_that_came_late_goes_before_what_names_it_in_a_lane_that_moved_to_the_store() {
-    // The lane stands in the store, since its head is of unknown fate; the broker refuses one message meanwhile.
-    for after in 0..12 {
+fn g3_what_the_broker_refused_for_a_moment_keeps_its_place_in_a_lane_that_moved_to_the_store() {
+    // All of it comes at once, when the daemon has its first connection. The broker refuses one message of it, and takes
+    // those that name it; their lane stands in the store, since its head is of unknown fate.
+    for after in (5..20).step_by(3) {
         let acts = [
-            Act::Say { who: 1 },
             Act::Fails { on: 1, how: Failing::TakesAndCuts, times: 1, after: 0 },
             Act::Broker(BrokerFails::Refuses { after }),
             Act::Say { who: 0 },
+            Act::Say { who: 0 },
             Act::React { who: 0, to: 0, emoji: "👍" },
             Act::Say { who: 0 },
-            Act::React { who: 0, to: 0, emoji: "😂" },
+            Act::React { who: 0, to: 1, emoji: "😂" },
             Act::Say { who: 0 },
             Act::Unreact { who: 0, to: 0 },
             Act::Say { who: 0 },
