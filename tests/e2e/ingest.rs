@@ -375,12 +375,12 @@ async fn g10_an_event_that_was_open_in_too_many_crashes_is_dead_lettered_and_its
     // three more count, the fifth tries it alone.
     mock.faults().nack_routing_key(&topology::account_key("messenger", MESSENGER));
     for _ in 0..5 {
-        // What the one before had written is read and refused by then.
-        mock.wait_until(|now| now.connections == 0, LIMIT).await.unwrap();
         let before = mock.snapshot().refused;
         world.start();
         mock.wait_until(|now| now.refused > before, LIMIT).await.unwrap();
         world.kill();
+        // What it had still written is read and refused by then.
+        mock.wait_until(|now| now.connections == 0, LIMIT).await.unwrap();
     }
     mock.faults().clear_rules();
     world.start();
