@@ -229,6 +229,20 @@ fn body(n: u8) -> HeldBody {
 }
 
 #[tokio::test]
+async fn a_held_row_is_found_by_its_dispatch_in_its_own_lane_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let bodies = (1..=40).map(body).collect();
+    let seqs = store.hold(HeldStage::Deliver, lane(), &account(), bodies).await.unwrap();
+    let find = async |stage, lane, n| store.held_find(stage, lane, dispatch_id(n)).await.unwrap();
+    let row = find(HeldStage::Deliver, lane(), 40).await.unwrap();
+    assert_eq!((row.seq, row.body, row.attempts), (seqs[39], vec![40; 20], 2));
+    assert!(find(HeldStage::Deliver, lane(), 41).await.is_none());
+    assert!(find(HeldStage::Relay, lane(), 40).await.is_none());
+    assert!(find(HeldStage::Deliver, LaneId::from_bytes([8; 8]), 40).await.is_none());
+}
+
+#[tokio::test]
 async fn g3_held_rows_keep_their_order_over_a_restart_and_each_dispatch_is_held_once() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

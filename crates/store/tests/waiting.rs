@@ -104,10 +104,12 @@ async fn g3_dependents_wait_for_their_message_and_are_let_go_in_order_with_its_c
     let awaits = || Awaited::Message(message(ALICE, "m"));
     for n in [1, 2] {
         assert_eq!(store.park_if_absent(parked(n, awaits())).await.unwrap(), Parked::Waits);
+        assert!(store.is_parked(id(n)).await.unwrap());
     }
     let original = NewCopy { is_original: true, receipt: None, ..copy(1, ALICE, "m", 0, 0) };
     assert_eq!(store.record_copies(vec![original]).await.unwrap(), released());
     assert_eq!(held(&store).await, [1, 2]);
+    assert!(!store.is_parked(id(1)).await.unwrap(), "it is held now");
     assert_eq!(store.park_if_absent(parked(3, awaits())).await.unwrap(), Parked::Here);
     drop(store);
     assert_eq!(held(&open(folder.path())).await, [1, 2], "a crash after the release loses nothing");

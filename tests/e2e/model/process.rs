@@ -4,7 +4,11 @@ use super::ground::{BrokerFails, Ground};
 use crate::harness::{Broker, LIMIT, Seat, World, tail};
 use crate::queues::Queues;
 use interline_sandbox::{Kind, Platforms};
+use serde_json::Value;
 use std::time::Duration;
+
+/// How often the store is asked for what it holds.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
 
 pub(super) struct Process {
     world: World,
@@ -28,6 +32,18 @@ impl Process {
 }
 
 impl Process {
+    /// Held and parked rows, as `interline status` says; nothing while the daemon does not answer.
+    async fn rows_in_store(&self) -> Option<u64> {
+        let said = tokio::process::Command::new(env!("CARGO_BIN_EXE_interline"))
+            .args(["status", "--json", "--config"])
+            .arg(self.world.config_path())
+            .output()
+            .await
+            .unwrap();
+        let status: Value = serde_json::from_slice(&said.stdout).ok()?;
+        Some(status["store"]["held"].as_u64()? + status["store"]["parked"].as_u64()?)
+    }
+
     /// A connection of its own each time: a play may cut those that stand.
     async fn queues(&self) -> Queues {
         Queues::connect(&self.broker.uri()).await
@@ -66,7 +82,17 @@ impl Ground for Process {
             let mut queues = now.queues.iter().filter(|(name, _)| !name.ends_with(".dead"));
             queues.all(|(_, depth)| depth.ready + depth.unacked == 0)
         };
-        broker.wait_until(empty, LIMIT).await.unwrap();
+        let quiet = async {
+            loop {
+                broker.wait_until(empty, LIMIT).await.unwrap();
+                // What waits in the store is under way too.
+                if self.rows_in_store().await == Some(0) {
+                    return;
+                }
+                tokio::time::sleep(LOOKS_EVERY).await;
+            }
+        };
+        assert!(tokio::time::timeout(LIMIT, quiet).await.is_ok(), "the store becomes empty");
     }
 
     async fn dead(&self) -> Vec<String> {
