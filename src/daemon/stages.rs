@@ -51,11 +51,8 @@ impl From<StoreError> for StartError {
 
 /// The stages of one process.
 pub struct Stages {
-    pub(super) live: LiveHandle,
-    pub(super) store: Arc<dyn Store>,
-    pub(super) metrics: Metrics,
-    pub(super) publisher: watch::Sender<Option<Publisher>>,
     pub(super) context: DeliverContext,
+    publisher: watch::Sender<Option<Publisher>>,
     /// In the order of the config.
     delivering: Vec<Arc<Delivering>>,
 }
@@ -77,8 +74,7 @@ impl Stages {
         restore_bindings(&live.get(), store.as_ref()).await?;
         let publisher = watch::Sender::new(None);
         let context = DeliverContext {
-            live: live.clone(),
-            store: store.clone(),
+            live,
             wire: Wire::new(root),
             http,
             answers: Answers::default(),
@@ -86,22 +82,23 @@ impl Stages {
             ids: IdKey::new(root),
             notices: Notices::default(),
             windows: Windows::new(store.clone()),
+            store,
             under_way: UnderWay::default(),
             wakes: Wakes::default(),
-            metrics: metrics.clone(),
+            metrics,
             publisher: publisher.subscribe(),
             media,
             stop,
         };
-        Ok(Self { live, store, metrics, publisher, context, delivering: Vec::new() })
+        Ok(Self { context, publisher, delivering: Vec::new() })
     }
 
     /// What takes webhooks, whether or not there is a connection.
     pub fn ingest(&self) -> Ingest {
         Ingest {
-            live: self.live.clone(),
-            publisher: self.publisher.subscribe(),
-            metrics: self.metrics.clone(),
+            live: self.context.live.clone(),
+            publisher: self.context.publisher.clone(),
+            metrics: self.context.metrics.clone(),
         }
     }
 
@@ -130,7 +127,7 @@ impl Stages {
         stop: &CancellationToken,
         tasks: &mut JoinSet<TaskEnd>,
     ) -> Result<(), StartError> {
-        let live = self.live.get();
+        let live = self.context.live.get();
         link.declare(&topology_of(&live)).await.map_err(StartError::broker)?;
         let in_flight = usize::from(live.config.broker.publish_in_flight);
         let publisher = link.publisher(in_flight).await.map_err(StartError::broker)?;
@@ -164,10 +161,10 @@ impl Stages {
     ) -> Result<(), StartError> {
         let lanes = Lanes::load(
             publisher.clone(),
-            self.store.clone(),
+            self.context.store.clone(),
             self.context.wire.clone(),
-            self.live.clone(),
-            self.metrics.clone(),
+            self.context.live.clone(),
+            self.context.metrics.clone(),
             stop.clone(),
         )
         .await?;

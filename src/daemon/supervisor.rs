@@ -41,12 +41,12 @@ impl Daemon {
         if let Some((listener, server)) = self.media.take() {
             services.spawn(server.run(listener, self.stop.child_token()));
         }
-        services.spawn(retain(self.stages.store.clone(), self.stop.clone()));
+        services.spawn(retain(self.stages.context.store.clone(), self.stop.clone()));
         services.spawn(self.stages.expire());
         services.spawn(tell_when_stopping(self.stop.clone()));
         // Until the store is closed: a drain may take its time.
         let mut attendants = JoinSet::new();
-        attendants.spawn(crate::systemd::watchdog(self.stages.store.clone()));
+        attendants.spawn(crate::systemd::watchdog(self.stages.context.store.clone()));
         if let Some(listener) = self.admin.take() {
             attendants.spawn(crate::admin::serve_http(listener, self.overview.clone()));
         }
@@ -55,7 +55,7 @@ impl Daemon {
         }
         crate::systemd::ready();
         self.keep_connected().await?;
-        let deadline = self.stages.live.get().config.shutdown.deadline;
+        let deadline = self.stages.context.live.get().config.shutdown.deadline;
         if tokio::time::timeout(deadline, async { while services.join_next().await.is_some() {} })
             .await
             .is_err()
@@ -63,7 +63,7 @@ impl Daemon {
             warn!("webhook requests were still open at the deadline");
         }
         attendants.shutdown().await;
-        self.stages.store.close().await?;
+        self.stages.context.store.close().await?;
         if let Some(embedded) = &self.embedded {
             embedded.stop().await;
         }
@@ -76,7 +76,7 @@ impl Daemon {
         while !self.stop.is_cancelled() {
             let config = self.connect_config()?;
             let (min, max) = {
-                let live = self.stages.live.get();
+                let live = self.stages.context.live.get();
                 (live.config.broker.reconnect_backoff_min, live.config.broker.reconnect_backoff_max)
             };
             let started = Instant::now();
@@ -155,7 +155,7 @@ impl Daemon {
         let deadline = match end {
             SessionEnd::Lost => CLOSE_TIMEOUT,
             SessionEnd::Stopped | SessionEnd::Reloaded => {
-                self.stages.live.get().config.shutdown.deadline
+                self.stages.context.live.get().config.shutdown.deadline
             }
         };
         let drained =
@@ -173,7 +173,7 @@ impl Daemon {
     /// Takes a new config over. True if the session must start anew for it.
     async fn take_over(&self, mut config: Config) -> Result<bool, DaemonError> {
         crate::systemd::reloading();
-        let old = self.stages.live.get();
+        let old = self.stages.context.live.get();
         let changes = Config::diff_for_reload(&old.config, &config);
         for section in changes.need_restart() {
             warn!(
@@ -195,8 +195,8 @@ impl Daemon {
                 return Ok(false);
             }
         };
-        restore_bindings(&new, self.stages.store.as_ref()).await?;
-        self.stages.live.replace(new);
+        restore_bindings(&new, self.stages.context.store.as_ref()).await?;
+        self.stages.context.live.replace(new);
         for account in &changes.accounts_changed {
             if let Some(delivering) = self.stages.delivering_of(account) {
                 delivering.reset();
@@ -210,7 +210,7 @@ impl Daemon {
     }
 
     fn connect_config(&self) -> Result<ConnectConfig, DaemonError> {
-        let live = self.stages.live.get();
+        let live = self.stages.context.live.get();
         connect_config(&live.config, self.embedded.as_ref().map(EmbeddedBroker::uri))
     }
 }

@@ -467,7 +467,6 @@ impl Delivering {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
     }
 
-    /// True if the store knows that a dispatch is finished. `time`: that of a neighbour in its lane.
     /// True if the store says that a dispatch is finished, or parked: then its lane has gone on without it.
     pub(super) async fn has_passed(&self, id: DispatchId) -> Result<bool, StoreError> {
         let state = self.store().state_of(id).await?;

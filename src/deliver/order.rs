@@ -91,23 +91,24 @@ pub(super) async fn predecessor(
             let job = state.queue.iter().find(|job| job.dispatch.id == first);
             job.map(|job| job.dispatch.prev)
         };
-        let earlier = match queued {
-            Some(earlier) => earlier,
+        let (row, earlier) = match queued {
+            Some(earlier) => (None, earlier),
             None => match held(lane, on, first).await? {
-                Some(job) => job.dispatch.prev,
+                Some(job) => {
+                    let earlier = job.dispatch.prev;
+                    (Some(job), earlier)
+                }
                 None => return Ok(Predecessor::Missing(first)),
             },
         };
         match earlier.filter(|earlier| !on.was_finished(*earlier) && seen.insert(*earlier)) {
             Some(earlier) => first = earlier,
-            None => break,
+            None => {
+                let job = row.or_else(|| lane.take(&Awaited::End(first)));
+                return Ok(job.map_or(Predecessor::Missing(first), Predecessor::Here));
+            }
         }
     }
-    let job = match lane.take(&Awaited::End(first)) {
-        None => held(lane, on, first).await?,
-        taken => taken,
-    };
-    Ok(job.map_or(Predecessor::Missing(first), Predecessor::Here))
 }
 
 /// A held dispatch, wherever in its lane it stands.

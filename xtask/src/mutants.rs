@@ -5,6 +5,7 @@
 //! with a play that is not as the model says.
 
 use crate::say;
+use crate::soak::TEST;
 use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -13,7 +14,6 @@ use std::process::{Command, Output};
 const SEEDS: &str = "1000";
 /// How many are played first with everything on.
 const SEEDS_WHOLE: &str = "50";
-const TEST: &str = "model::g5_random_conversations_in_memory_show_in_the_end_what_the_model_says";
 /// Names what is off.
 const SWITCH: &str = "INTERLINE_MUTANT";
 
@@ -234,13 +234,5 @@ mod tests {
         let told = "seed 17 fails; play it again with INTERLINE_MODEL_SEED=17\ntoo much";
         assert_eq!(failed_seed(told), Some(17));
         assert_eq!(failed_seed("test result: ok"), None);
-    }
-
-    #[test]
-    fn the_test_that_is_played_is_there() {
-        let (module, name) = TEST.split_once("::").unwrap();
-        let path = crate::root().join(format!("tests/e2e/{module}/mod.rs"));
-        let text = std::fs::read_to_string(path).unwrap();
-        assert!(text.contains(&format!("fn {name}()")), "{TEST} is gone");
     }
 }

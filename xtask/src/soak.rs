@@ -8,7 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Seeds of a soak that says no number: some half an hour.
 pub(crate) const SEEDS: &str = "100000";
-const TEST: &str = "model::g5_random_conversations_in_memory_show_in_the_end_what_the_model_says";
+/// The test that plays in memory.
+pub(crate) const TEST: &str =
+    "model::g5_random_conversations_in_memory_show_in_the_end_what_the_model_says";
 
 /// True if every seed was as the model says. The first that is not ends it, and says how to play it again.
 pub(crate) fn run(root: &Path, seeds: &str) -> anyhow::Result<bool> {
