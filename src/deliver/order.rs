@@ -6,7 +6,7 @@ use super::account::Delivering;
 use super::job::{Job, Source};
 use super::lane::{HELD_ROWS_READ, Lane, UPSTREAM_RETRY, open_row, run_job};
 use interline_envelope::{DispatchId, Kind};
-use interline_store::{Awaited, HeldRow, HeldStage, StoreError};
+use interline_store::{Awaited, HeldStage, StoreError};
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -130,17 +130,17 @@ async fn held_of(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> 
     if !lane.is_held() {
         return None;
     }
-    let stage = HeldStage::Deliver;
     // What cannot be read now is looked for again soon.
-    let rows = match awaits {
-        Awaited::End(id) => {
-            on.store().held_find(stage, lane.id, *id).await.ok()?.into_iter().collect()
+    let jobs: Vec<Job> = match awaits {
+        Awaited::End(id) => held(lane, on, *id).await.ok()?.into_iter().collect(),
+        Awaited::Message(_) => {
+            let rows = on.store().held_peek(HeldStage::Deliver, lane.id, HELD_ROWS_READ);
+            let rows = rows.await.ok()?.into_iter();
+            rows.filter_map(|row| open_row(on, row).ok()).collect()
         }
-        Awaited::Message(_) => on.store().held_peek(stage, lane.id, HELD_ROWS_READ).await.ok()?,
     };
-    let ahead = lane.lock().ahead.clone();
-    let rows = rows.into_iter().filter(|row: &HeldRow| !ahead.contains(&row.dispatch));
-    rows.filter_map(|row| open_row(on, row).ok()).find(|job| is_awaited(job, awaits))
+    let state = lane.lock();
+    jobs.into_iter().find(|job| is_awaited(job, awaits) && !state.ahead.contains(&job.dispatch.id))
 }
 
 pub(super) fn is_awaited(job: &Job, awaits: &Awaited) -> bool {

@@ -359,7 +359,7 @@ async fn g6_what_is_queued_for_a_removed_participant_is_dead_lettered() {
     until_struck(&world, &[&order]).await;
     // The webhooks are taken: what follows from them is on its way to Bob, behind the one that hangs.
     world.platforms.idle().await;
-    let Broker::Mock(mock) = &broker else { panic!("a mock broker was asked for") };
+    let mock = broker.as_mock();
     let relayed = |now: &interline_embedded_broker::Snapshot| {
         let depth = now.depth("interline.events.whatsapp");
         depth.ready + depth.unacked == 0

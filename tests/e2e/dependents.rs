@@ -277,10 +277,7 @@ async fn g3_an_answer_in_a_blocked_lane_finds_what_it_answers_among_what_the_sto
     bob.says("m_1", "when?").await;
     bob.says("m_3", "something else").await;
     world.until_log("a lane moved to the store", 1).await;
-    let Broker::Mock(mock) = &broker else { panic!("a mock broker was asked for") };
-    let all_held =
-        |now: &Snapshot| now.queues.values().all(|depth| depth.ready + depth.unacked == 0);
-    mock.wait_until(all_held, LIMIT).await.unwrap();
+    until_all_is_held(&broker).await;
     // Longer than an answer waits when its turn has come.
     tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
     hangs.release();
@@ -288,6 +285,13 @@ async fn g3_an_answer_in_a_blocked_lane_finds_what_it_answers_among_what_the_sto
     assert_eq!(shown(&view), ["listen", "when?", "at nine", "something else"]);
     assert_eq!(view[2].quotes.as_ref(), Some(&view[1].native_id));
     assert_eq!(world.stop().await, Some(0));
+}
+
+/// Waits until the broker holds nothing any more: what is not delivered is in the store.
+async fn until_all_is_held(broker: &Broker) {
+    let all_held =
+        |now: &Snapshot| now.queues.values().all(|depth| depth.ready + depth.unacked == 0);
+    broker.as_mock().wait_until(all_held, LIMIT).await.unwrap();
 }
 
 /// The reaction waits for its message; its removal stands in the store, behind the message, when that is let go.
@@ -307,10 +311,7 @@ async fn g3_what_waited_for_its_message_comes_before_what_the_store_holds_behind
     bob.says("m_1", "the harbour").await;
     bob.takes_reaction_away("m_1", "🌊").await;
     bob.says("m_2", "something else").await;
-    let Broker::Mock(mock) = &broker else { panic!("a mock broker was asked for") };
-    let all_held =
-        |now: &Snapshot| now.queues.values().all(|depth| depth.ready + depth.unacked == 0);
-    mock.wait_until(all_held, LIMIT).await.unwrap();
+    until_all_is_held(&broker).await;
     hangs.release();
     world.until(&alice, "both", |view| view.len() == 2).await;
     bob.says("m_3", "the end").await;

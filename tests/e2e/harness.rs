@@ -45,6 +45,15 @@ impl Broker {
             .map(|node| Self::Rabbit(Box::new(node)))
     }
 
+    /// The mock, for its faults and its numbers.
+    #[track_caller]
+    pub(crate) fn as_mock(&self) -> &EmbeddedBroker {
+        match self {
+            Self::Mock(broker) => broker,
+            Self::Rabbit(_) => panic!("this test orders faults of the mock"),
+        }
+    }
+
     pub(crate) fn uri(&self) -> String {
         match self {
             Self::Mock(broker) => broker.uri(),

@@ -6,7 +6,6 @@ use crate::harness::{
 };
 use crate::queues::{Queues, reasons};
 use interline_broker::topology;
-use interline_embedded_broker::EmbeddedBroker;
 use interline_sandbox::{Kind, Person, signature};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -98,13 +97,6 @@ async fn one_pair(uri: &str) -> (World, Seat, Seat) {
     (world, a, b)
 }
 
-fn mock_of(broker: &Broker) -> &EmbeddedBroker {
-    match broker {
-        Broker::Mock(broker) => broker,
-        Broker::Rabbit(_) => panic!("this test orders faults of the mock"),
-    }
-}
-
 async fn a_thousand_items(broker: Broker) {
     let pairs: Vec<_> = (0..20).map(pair).collect();
     let named = pairs.iter().enumerate().map(|(n, pair)| conversation(n, pair)).collect();
@@ -135,7 +127,7 @@ async fn g10_a_body_with_a_wrong_signature_or_none_is_refused_and_reaches_no_que
     let (mut world, a, b) = one_pair(&broker.uri()).await;
     world.start();
     world.until_ready().await;
-    let before = mock_of(&broker).snapshot().stored;
+    let before = broker.as_mock().snapshot().stored;
     let forged = one_text(&a, "wamid.forged", "forged");
     let good = signature(&secret(WHATSAPP), &forged);
     let mut changed = forged.clone();
@@ -145,7 +137,7 @@ async fn g10_a_body_with_a_wrong_signature_or_none_is_refused_and_reaches_no_que
     assert_eq!(world.post(forged.clone(), Some("sha256=".to_owned())).await, Some(401));
     assert_eq!(world.post(forged, Some(good.replace("sha256=", ""))).await, Some(401));
     assert_eq!(world.post(changed, Some(good)).await, Some(401));
-    assert_eq!(mock_of(&broker).snapshot().stored, before, "nothing was published");
+    assert_eq!(broker.as_mock().snapshot().stored, before, "nothing was published");
     // A platform that signed wrongly for a while delivers again; the person's words arrive once.
     world.platforms.whatsapp().account(WHATSAPP).unwrap().sign_wrongly(3);
     world.phone(&a).say("said 0").unwrap();
@@ -359,7 +351,7 @@ async fn malformed_among_good(broker: Broker) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g10_an_event_that_was_open_in_too_many_crashes_is_dead_lettered_and_its_neighbours_flow() {
     let broker = Broker::mock().await.unwrap();
-    let mock = mock_of(&broker);
+    let mock = broker.as_mock();
     let (mut world, a, b) = one_pair(&broker.uri()).await;
     world.start();
     world.until_ready().await;

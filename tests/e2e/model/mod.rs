@@ -65,13 +65,13 @@ fn g5_random_conversations_in_memory_show_in_the_end_what_the_model_says() {
                         return;
                     }
                     let play = Play::of(seed);
-                    let played =
-                        AssertUnwindSafe(|| Memory::perform(&play, seed, &Arc::default(), logs));
-                    if let Err(panic) = std::panic::catch_unwind(played) {
-                        // The others need not go on.
+                    // Where one fails the others need not go on.
+                    let failed = || {
                         next.store(first + count, Ordering::SeqCst);
-                        fail(&play, &replay_of(seed), panic.as_ref());
-                    }
+                        replay_of(seed)
+                    };
+                    let perform = || Memory::perform(&play, seed, &Arc::default(), logs);
+                    or_fail(&play, perform, failed);
                     if count < 100 || (seed + 1 - first).is_multiple_of(TOLD_EVERY) {
                         report(&play, started);
                     }
@@ -112,13 +112,11 @@ fn g5_a_daemon_that_dies_at_any_step_into_store_or_platform_loses_and_doubles_no
         assert!(points > 200, "{points} points are too few for ten acts among three");
         for point in 1..=points {
             let count = Arc::new(Count::dying_at(point));
-            let played = AssertUnwindSafe(|| {
+            let perform = || {
                 Memory::perform(&play, moments, &count, false);
                 assert!(count.passed() >= point, "it did not die");
-            });
-            if let Err(panic) = std::panic::catch_unwind(played) {
-                fail(&play, &format!("it dies at point {point}"), panic.as_ref());
-            }
+            };
+            or_fail(&play, perform, || format!("it dies at point {point}"));
         }
     }
 }
@@ -127,10 +125,8 @@ fn g5_a_daemon_that_dies_at_any_step_into_store_or_platform_loses_and_doubles_no
 fn at_a_hundred_moments(cast: &[Kind], acts: &[Act]) {
     let play = Play { seed: 0, cast: cast.to_vec(), native_edits: true, acts: acts.to_vec() };
     for moments in 0..100 {
-        let played = AssertUnwindSafe(|| Memory::perform(&play, moments, &Arc::default(), false));
-        if let Err(panic) = std::panic::catch_unwind(played) {
-            fail(&play, &format!("at the moments of seed {moments}"), panic.as_ref());
-        }
+        let perform = || Memory::perform(&play, moments, &Arc::default(), false);
+        or_fail(&play, perform, || format!("at the moments of seed {moments}"));
     }
 }
 
@@ -255,6 +251,13 @@ fn report(play: &Play, started: Instant) {
 
 fn replay_of(seed: u64) -> String {
     format!("seed {seed} fails; play it again with INTERLINE_MODEL_SEED={seed}")
+}
+
+/// Performs a play; where it panics, says which it was and what happens in it.
+fn or_fail(play: &Play, perform: impl FnOnce(), which: impl FnOnce() -> String) {
+    if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(perform)) {
+        fail(play, &which(), panic.as_ref());
+    }
 }
 
 fn fail(play: &Play, which: &str, panic: &(dyn std::any::Any + Send)) -> ! {

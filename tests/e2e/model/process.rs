@@ -58,12 +58,12 @@ impl Ground for Process {
     }
 
     fn broker_fails(&self, how: BrokerFails) {
-        let Broker::Mock(broker) = &self.broker else { panic!("a mock broker was asked for") };
+        let faults = self.broker.as_mock().faults();
         match how {
             // What it has not read yet is not stored.
             BrokerFails::Cuts | BrokerFails::CutsBeforeStoring { .. } => self.broker.cut(),
-            BrokerFails::Refuses { .. } => broker.faults().nack_next(1),
-            BrokerFails::StoresAndCuts { after } => broker.faults().cut_after_stored(after + 1),
+            BrokerFails::Refuses { .. } => faults.nack_next(1),
+            BrokerFails::StoresAndCuts { after } => faults.cut_after_stored(after + 1),
         }
     }
 
@@ -77,7 +77,7 @@ impl Ground for Process {
     }
 
     async fn until_quiet(&self) {
-        let Broker::Mock(broker) = &self.broker else { panic!("a mock broker was asked for") };
+        let broker = self.broker.as_mock();
         let empty = |now: &interline_embedded_broker::Snapshot| {
             let mut queues = now.queues.iter().filter(|(name, _)| !name.ends_with(".dead"));
             queues.all(|(_, depth)| depth.ready + depth.unacked == 0)

@@ -80,7 +80,6 @@ impl Executor {
 pub type Turn = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// A store that nobody else sees and that dies with its last handle.
-#[derive(Clone)]
 pub(super) struct InMemory {
     db: Arc<Mutex<Db>>,
     turn: Turn,
