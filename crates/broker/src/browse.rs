@@ -123,7 +123,7 @@ impl Link {
     /// [`LinkError::NoSuchQueue`], or another [`LinkError`].
     pub async fn depth(&self, queue: &str) -> Result<QueueDepth, LinkError> {
         let name = known_length(queue)?;
-        if let Transport::Memory(seat) = &self.wire {
+        if let Transport::Memory(seat) = &self.transport {
             seat.answered(&self.shared).await?;
             return seat.depth(queue);
         }

@@ -92,7 +92,7 @@ impl Link {
             return Err(LinkError::NoSuchQueue { queue: queue.to_owned() });
         }
         let (generation, prefetch_count) = (next_generation(), prefetch_count.max(1));
-        let (source, target) = match &self.wire {
+        let (source, target) = match &self.transport {
             Transport::Amqp(_) => self.amqp_source(queue, prefetch_count, tag, generation).await?,
             Transport::Memory(seat) => {
                 seat.answered(&self.shared).await?;

@@ -123,7 +123,7 @@ pub enum Closed {
 /// Two open connections to the broker. Dropping it ends both at once; [`Link::close`] settles first.
 #[derive(Debug)]
 pub struct Link {
-    pub(crate) wire: Transport,
+    pub(crate) transport: Transport,
     pub(crate) shared: Arc<Shared>,
 }
 
@@ -181,13 +181,13 @@ impl Link {
             shared.tasks.spawn(watch.run(connection.events_listener()));
         }
         let (consume, publish) = (consume.connection, publish.connection);
-        Self { wire: Transport::Amqp(Box::new(Amqp { consume, publish, dialer })), shared }
+        Self { transport: Transport::Amqp(Box::new(Amqp { consume, publish, dialer })), shared }
     }
 
     /// A link to a broker in memory. It has no tasks before it has publishers and consumers: nothing is to be watched.
     pub(crate) fn in_memory(seat: Seat) -> Self {
         let shared = Arc::new(Shared::new(FarEnd::Memory(seat.clone())));
-        Self { wire: Transport::Memory(seat), shared }
+        Self { transport: Transport::Memory(seat), shared }
     }
 
     /// Declares the topology on a short-lived connection of its own, so that a refusal harms nothing. Idempotent.
@@ -196,7 +196,7 @@ impl Link {
     /// # Errors
     /// [`TopologyError`]; among them a queue that exists with other arguments.
     pub async fn declare(&self, topology: &Topology) -> Result<DeclareReport, TopologyError> {
-        match &self.wire {
+        match &self.transport {
             Transport::Amqp(amqp) => declare::declare(&amqp.dialer, topology).await,
             Transport::Memory(seat) => seat.declare(topology).await,
         }
@@ -207,7 +207,7 @@ impl Link {
     /// # Errors
     /// [`TopologyError`]. What is gone already is no error.
     pub async fn undeclare(&self, topology: &Topology) -> Result<(), TopologyError> {
-        match &self.wire {
+        match &self.transport {
             Transport::Amqp(amqp) => declare::undeclare(&amqp.dialer, topology).await,
             Transport::Memory(seat) => seat.undeclare(topology).await,
         }
@@ -240,7 +240,7 @@ impl Link {
     /// A fresh channel on the connection of `role`. A link to a broker in memory has none, and says so.
     pub(crate) async fn channel(&self, role: Role) -> Result<Channel, LinkError> {
         let action = || "open a channel".to_owned();
-        match &self.wire {
+        match &self.transport {
             Transport::Amqp(amqp) => {
                 let connection = if role == Role::Publish { &amqp.publish } else { &amqp.consume };
                 self.shared.ask(role, action, connection.create_channel()).await
@@ -266,7 +266,7 @@ impl Link {
         let mut clean = settled && !was_lost;
         if clean {
             let closing = async {
-                match &self.wire {
+                match &self.transport {
                     Transport::Amqp(amqp) => amqp.close().await,
                     Transport::Memory(_) => true,
                 }

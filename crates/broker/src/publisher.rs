@@ -74,7 +74,7 @@ impl Link {
         let in_flight_max = in_flight_max.clamp(1, IN_FLIGHT_LIMIT);
         let (jobs, queue) = mpsc::channel(in_flight_max);
         let slots = Arc::new(Semaphore::new(in_flight_max));
-        match &self.wire {
+        match &self.transport {
             Transport::Amqp(amqp) => {
                 let channel = self.channel(Role::Publish).await?;
                 let confirms = channel.confirm_select(ConfirmSelectOptions::default());
