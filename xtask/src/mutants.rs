@@ -17,6 +17,9 @@ const SEEDS_WHOLE: &str = "50";
 /// Names what is off.
 const SWITCH: &str = "INTERLINE_MUTANT";
 
+/// The line of the workspace's manifest that gives each crate its version.
+const VERSION: &str = concat!("\nversion = \"", env!("CARGO_PKG_VERSION"), "\"");
+
 /// A promise, and the place that keeps it.
 struct Mutant {
     name: &'static str,
@@ -114,11 +117,12 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<bool> {
 
 const NO_CARGO: &str = "cargo cannot be started; install Rust from https://rustup.rs";
 
-/// Runs the one test of the copy. Its target folder is its own: cargo does not tell one copy of a workspace from another.
+/// Runs the one test of the copy. What is built of others' crates is shared with the checkout, what it ends in is not.
 fn cargo(tree: &Path, off: &str) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["test", "--workspace", "--test", "e2e"]);
-    command.env("CARGO_TARGET_DIR", tree.join("target")).env(SWITCH, off).current_dir(tree);
+    command.args(["test", "--workspace", "--test", "e2e"]).current_dir(tree).env(SWITCH, off);
+    command.env("CARGO_TARGET_DIR", tree.join("target"));
+    command.env("CARGO_BUILD_BUILD_DIR", tree.parent().unwrap_or(tree));
     command
 }
 
@@ -192,8 +196,15 @@ fn remove_others(tree: &Path, folder: &Path, names: &[&str]) -> anyhow::Result<(
     Ok(())
 }
 
-/// A file with its switches, if it has any.
+/// A file with its switches, if it has any, or with the copy's version: only by that does cargo tell its crates from the
+/// checkout's, which it builds into the same folder.
 fn switched(name: &str, bytes: Vec<u8>) -> anyhow::Result<Vec<u8>> {
+    if name == "Cargo.toml" {
+        let text = String::from_utf8(bytes)?;
+        ensure!(text.matches(VERSION).count() == 1, "Cargo.toml does not have `{VERSION}` once");
+        let line = VERSION.trim_end_matches('"');
+        return Ok(text.replace(VERSION, &format!("{line}-mutants\"")).into_bytes());
+    }
     if !MUTANTS.iter().any(|mutant| mutant.file == name) {
         return Ok(bytes);
     }
@@ -221,6 +232,13 @@ mod tests {
             let text = String::from_utf8(switched(file, bytes).unwrap()).unwrap();
             assert!(text.contains(SWITCH), "{file}");
         }
+    }
+
+    #[test]
+    fn the_copys_crates_have_a_version_of_their_own() {
+        let bytes = std::fs::read(crate::root().join("Cargo.toml")).unwrap();
+        let text = String::from_utf8(switched("Cargo.toml", bytes).unwrap()).unwrap();
+        assert!(text.contains(concat!(env!("CARGO_PKG_VERSION"), "-mutants\"")), "{text}");
     }
 
     #[test]
