@@ -411,17 +411,35 @@ fn a_path_of_a_machine_would_be_seen() {
 
 // -- what comes from outside
 
+fn cargo(arguments: &[&str]) -> Vec<u8> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output =
+        std::process::Command::new(cargo).args(arguments).current_dir(ROOT).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
 fn metadata() -> serde_json::Value {
     // One platform, so that cargo needs no crate that was not built.
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = std::process::Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &target])
-        .current_dir(ROOT)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let metadata =
+        cargo(&["metadata", "--format-version", "1", "--locked", "--filter-platform", &target]);
+    serde_json::from_slice(&metadata).unwrap()
+}
+
+/// Crates with their versions and features, a line each.
+fn tree(of: &[&str]) -> BTreeSet<String> {
+    let shape = ["tree", "--locked", "--prefix", "none", "--no-dedupe", "--format", "{p} {f}"];
+    let lines = String::from_utf8(cargo(&[&shape, of].concat())).unwrap();
+    lines.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_built_for_the_chores_is_what_is_built_for_the_tests() {
+    let chores = tree(&["--package", "xtask", "--edges", "normal,build"]);
+    let tests = tree(&["--workspace", "--edges", "normal,build,dev"]);
+    let twice: Vec<&String> = chores.difference(&tests).collect();
+    assert!(twice.is_empty(), "name their features in xtask/Cargo.toml: {twice:#?}");
 }
 
 /// Packages that are in the build: metadata lists those of other platforms too.
