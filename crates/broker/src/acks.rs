@@ -130,7 +130,7 @@ impl Target {
         match self {
             Self::Amqp { channel, .. } => write(channel, frames, shared).await,
             Self::Memory(outlet) => {
-                outlet.ack(frames);
+                outlet.ack(frames, shared).await;
                 Ok(())
             }
         }

@@ -157,9 +157,11 @@ impl Machine {
             None => {
                 let now_ms = interline::clock::now_ms;
                 let settings = Settings { now_ms, ..Settings::default() };
-                SqliteStore::in_memory(&root, &settings, points.turn())
+                SqliteStore::in_memory(&root, &settings, points.at_store())
             }
-            Some(store) => store.next_run(points.turn()).map(|next| next.expect("it is in memory")),
+            Some(store) => {
+                store.next_run(points.at_store()).map(|next| next.expect("it is in memory"))
+            }
         };
         let store = Arc::new(store.unwrap());
         let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
@@ -189,22 +191,28 @@ impl Machine {
         let live = LiveHandle::new(Live::new(config).unwrap());
         let (root, broker, door, run) =
             (root.clone(), self.broker.clone(), self.door.clone(), run.clone());
+        let turn = points.at_broker();
         async move {
             let stop = run.stop.clone();
             let stages = Stages::new(live, store, &root, http, media, metrics, stop).await.unwrap();
             *door.lock().unwrap() = Some((stages.ingest().router(), run.dead));
-            connected(stages, broker, run.stop).await;
+            connected(stages, broker, turn, run.stop).await;
             run.ended.cancel();
         }
     }
 }
 
 /// Keeps the stages connected until they are stopped; then they drain.
-async fn connected(mut stages: Stages, broker: MemoryBroker, stop: CancellationToken) {
+async fn connected(
+    mut stages: Stages,
+    broker: MemoryBroker,
+    turn: interline_broker::memory::Turn,
+    stop: CancellationToken,
+) {
     let mut others = JoinSet::new();
     others.spawn(stages.expire());
     while !stop.is_cancelled() {
-        let link: Arc<Link> = Arc::new(broker.connect());
+        let link: Arc<Link> = Arc::new(broker.connect_in_turn(turn.clone()));
         let session = stop.child_token();
         let mut tasks: JoinSet<TaskEnd> = JoinSet::new();
         match stages.start(&link, &session, &mut tasks).await {

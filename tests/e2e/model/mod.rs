@@ -100,7 +100,7 @@ fn one_of_everything() -> Play {
 }
 
 #[test]
-fn g5_a_daemon_that_dies_at_any_step_into_store_or_platform_loses_and_doubles_nothing() {
+fn g5_a_daemon_that_dies_at_any_step_into_store_broker_or_platform_loses_and_doubles_nothing() {
     let quick = one_of_everything();
     let mut failing = quick.clone();
     let cut = |on| Act::Fails { on, how: Failing::TakesAndCuts, times: 1, after: 1 };

@@ -1,4 +1,4 @@
-//! The points of a play in memory: each step of the daemon into the store or to a platform.
+//! The points of a play in memory: each step of the daemon into the store, to the broker or to a platform.
 //!
 //! A point takes a moment that the dice choose, so that what is under way at the same time goes on in any order. A daemon
 //! that is dead comes no further than its next one: what it had done before stays done, as with a process that was killed.
@@ -20,6 +20,8 @@ const POINTS_MAX: u64 = 100_000;
 const REQUEST_MS_MAX: usize = 4;
 /// And an operation on the store.
 const STORE_MS_MAX: usize = 2;
+/// And a step to the broker.
+const BROKER_MS_MAX: usize = 2;
 
 /// Counts the points of all starts of a daemon, and says at which one it dies.
 #[derive(Debug, Default)]
@@ -72,11 +74,20 @@ impl Points {
     }
 
     /// Before and after each operation on the store.
-    pub(super) fn turn(&self) -> Turn {
+    pub(super) fn at_store(&self) -> Turn {
+        self.taking(STORE_MS_MAX)
+    }
+
+    /// Before the broker takes messages, between that and their confirms, and before it acts upon acks.
+    pub(super) fn at_broker(&self) -> Turn {
+        self.taking(BROKER_MS_MAX)
+    }
+
+    fn taking(&self, ms_max: usize) -> Turn {
         let points = self.clone();
         Arc::new(move || {
             let points = points.clone();
-            Box::pin(async move { points.pass(STORE_MS_MAX).await })
+            Box::pin(async move { points.pass(ms_max).await })
         })
     }
 

@@ -17,6 +17,7 @@ mod topic;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -49,6 +50,9 @@ pub enum PublishFault {
     LoseFirst,
 }
 
+/// What a link awaits before messages are taken, between that and their confirms, and before acks are acted upon.
+pub type Turn = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
 /// A broker in memory. Cheap to clone; clones are one broker.
 #[derive(Clone, Default)]
 pub struct MemoryBroker {
@@ -74,8 +78,14 @@ impl MemoryBroker {
     /// The tasks of the link's publishers and consumers belong to the tokio runtime in which those are made.
     #[must_use]
     pub fn connect(&self) -> Link {
+        self.connect_in_turn(Arc::new(|| Box::pin(tokio::task::yield_now())))
+    }
+
+    /// The same, where every step takes what `turn` takes. It may never end: a link that is lost does not wait for it.
+    #[must_use]
+    pub fn connect_in_turn(&self, turn: Turn) -> Link {
         let number = self.with(State::next_link);
-        let link = Link::in_memory(Seat::new(self.clone(), number));
+        let link = Link::in_memory(Seat::new(self.clone(), number, turn));
         self.with(|state| state.attach(number, Arc::downgrade(&link.shared)));
         link
     }

@@ -25,12 +25,10 @@ pub(crate) async fn publish(
             () = shared.lost.cancelled() => break,
             taken = queue.recv_many(&mut jobs, JOBS_MAX) => {
                 open = taken > 0;
-                let publishes = jobs.drain(..).flat_map(Job::into_publishes);
-                let take = |publish: Publish| {
-                    let verdict = seat.publish(&publish.message, &shared);
-                    (publish, verdict)
-                };
-                confirm(publishes.map(take).collect(), &shared).await;
+                if open {
+                    let publishes = jobs.drain(..).flat_map(Job::into_publishes);
+                    take(publishes.collect(), &seat, &shared).await;
+                }
             }
             () = shared.stop.cancelled(), if !queue.is_closed() => queue.close(),
         }
@@ -39,13 +37,19 @@ pub(crate) async fn publish(
 }
 
 /// A link that is lost before the confirms are read never hears them, whatever the broker did.
-async fn confirm(unconfirmed: Vec<(Publish, Verdict)>, shared: &Shared) {
-    tokio::task::yield_now().await;
+async fn take(publishes: Vec<Publish>, seat: &Seat, shared: &Shared) {
+    seat.turn(shared).await;
+    let take = |publish: Publish| {
+        let verdict = seat.publish(&publish.message, shared);
+        (publish, verdict)
+    };
+    let unconfirmed: Vec<(Publish, Verdict)> = publishes.into_iter().map(take).collect();
+    let is_heard = seat.turn(shared).await;
     for (publish, verdict) in unconfirmed {
-        let answer = if shared.lost.is_cancelled() {
-            Err(PublishError::Lost(shared.reason()))
-        } else {
+        let answer = if is_heard {
             word(&publish, verdict, shared)
+        } else {
+            Err(PublishError::Lost(shared.reason()))
         };
         publish.answer(answer);
     }

@@ -1,11 +1,12 @@
 //! A link's place at the broker in memory: what a pair of connections is to one that is elsewhere.
 
+use std::fmt;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::MemoryBroker;
 use super::state::{Verdict, not_found};
+use super::{MemoryBroker, Turn};
 use crate::browse::QueueDepth;
 use crate::declare::{DeclareReport, short};
 use crate::errors::{LinkError, LostReason, Role, TopologyError};
@@ -15,15 +16,25 @@ use crate::message::{Delivery, OutMessage};
 use crate::topology::Topology;
 
 /// One link's place. Clones are one place.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Seat {
     broker: MemoryBroker,
     link: u64,
+    turn: Turn,
 }
 
 impl Seat {
-    pub(super) fn new(broker: MemoryBroker, link: u64) -> Self {
-        Self { broker, link }
+    pub(super) fn new(broker: MemoryBroker, link: u64, turn: Turn) -> Self {
+        Self { broker, link, turn }
+    }
+
+    /// Takes a turn. False where the link is lost meanwhile.
+    pub(super) async fn turn(&self, shared: &Shared) -> bool {
+        tokio::select! {
+            biased;
+            () = shared.lost.cancelled() => false,
+            () = (self.turn)() => true,
+        }
     }
 
     /// Ends the link at the broker, which takes back what was not acked.
@@ -63,7 +74,7 @@ impl Seat {
         let consume =
             self.broker.change(|state| state.consume(self.link, queue, generation, prefetch_count));
         let missing = || LinkError::NoSuchQueue { queue: queue.to_owned() };
-        let outlet = Outlet { broker: self.broker.clone(), queue: queue.to_owned(), generation };
+        let outlet = Outlet { seat: self.clone(), queue: queue.to_owned(), generation };
         Ok((consume.ok_or_else(missing)?, outlet))
     }
 
@@ -96,21 +107,30 @@ fn check_names(topology: &Topology) -> Result<(), TopologyError> {
     exchanges.chain(queues).chain(keys).try_for_each(|name| short(name).map(drop))
 }
 
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat").field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
 /// A consumer's place: where its acks go.
 #[derive(Debug)]
 pub(crate) struct Outlet {
-    broker: MemoryBroker,
+    seat: Seat,
     queue: String,
     generation: u64,
 }
 
 impl Outlet {
-    pub(crate) fn ack(&self, frames: &[AckFrame]) {
-        self.broker.change(|state| state.ack(&self.queue, self.generation, frames));
+    /// Has the broker act upon acks, unless the link is lost first.
+    pub(crate) async fn ack(&self, frames: &[AckFrame], shared: &Shared) {
+        if self.seat.turn(shared).await {
+            self.seat.broker.change(|state| state.ack(&self.queue, self.generation, frames));
+        }
     }
 
     /// Ends the consumer; what it had not acked is ready again.
     pub(crate) fn close(self) {
-        self.broker.change(|state| state.end_consumer(&self.queue, self.generation));
+        self.seat.broker.change(|state| state.end_consumer(&self.queue, self.generation));
     }
 }
