@@ -6,6 +6,7 @@
 
 use crate::clock::now_ms;
 use crate::dead::{DeadLetter, Reason, Stage};
+use crate::deliver::Connection;
 use crate::live::{Account, Live, LiveHandle};
 use crate::metrics::Metrics;
 use crate::wire::{TYPE_EVENT, traceparent};
@@ -41,8 +42,8 @@ static NEXT_EVENT: AtomicU64 = AtomicU64::new(0);
 pub struct Ingest {
     /// Accounts as they are now.
     pub live: LiveHandle,
-    /// The current connection's publisher; nothing while the broker is away.
-    pub publisher: watch::Receiver<Option<Publisher>>,
+    /// The current connection; nothing while the broker is away.
+    pub connection: watch::Receiver<Option<Connection>>,
     /// The daemon's numbers.
     pub metrics: Metrics,
 }
@@ -143,7 +144,8 @@ async fn take(shared: &Shared, bridge: &str, headers: &HeaderMap, body: Body) ->
             return refuse(StatusCode::UNAUTHORIZED, "the signature is missing or wrong");
         }
     };
-    let Some(publisher) = shared.ingest.publisher.borrow().clone() else {
+    let connection = shared.ingest.connection.borrow().clone();
+    let Some(Connection { publisher, .. }) = connection else {
         return unavailable("the broker is away");
     };
     let Outgoing { messages, dead } = outgoing(&live, codec.as_ref(), &accounts, &signed_by, body);

@@ -1,9 +1,10 @@
 //! What the stages share for as long as the process lives, and how they are started on one connection.
 
 use super::{restore_bindings, topology_of};
+use crate::clock::now_ms;
 use crate::deliver::{
-    Answers, Arrivals, DeliverContext, DeliverError, Delivering, Http, Notices, UnderWay, Wakes,
-    Windows,
+    Answers, Arrivals, Connection, DeliverContext, DeliverError, Delivering, Http, Notices,
+    UnderWay, Wakes, Windows,
 };
 use crate::ingest::Ingest;
 use crate::live::{Live, LiveHandle};
@@ -52,7 +53,7 @@ impl From<StoreError> for StartError {
 /// The stages of one process.
 pub struct Stages {
     pub(super) context: DeliverContext,
-    publisher: watch::Sender<Option<Publisher>>,
+    connection: watch::Sender<Option<Connection>>,
     /// In the order of the config.
     delivering: Vec<Arc<Delivering>>,
 }
@@ -72,7 +73,7 @@ impl Stages {
         stop: CancellationToken,
     ) -> Result<Self, StoreError> {
         restore_bindings(&live.get(), store.as_ref()).await?;
-        let publisher = watch::Sender::new(None);
+        let connection = watch::Sender::new(None);
         let context = DeliverContext {
             live,
             wire: Wire::new(root),
@@ -86,26 +87,26 @@ impl Stages {
             under_way: UnderWay::default(),
             wakes: Wakes::default(),
             metrics,
-            publisher: publisher.subscribe(),
+            connection: connection.subscribe(),
             media,
             stop,
         };
-        Ok(Self { context, publisher, delivering: Vec::new() })
+        Ok(Self { context, connection, delivering: Vec::new() })
     }
 
     /// What takes webhooks, whether or not there is a connection.
     pub fn ingest(&self) -> Ingest {
         Ingest {
             live: self.context.live.clone(),
-            publisher: self.context.publisher.clone(),
+            connection: self.context.connection.clone(),
             metrics: self.context.metrics.clone(),
         }
     }
 
     /// Lets go, when its time comes, of what waits for something that does not come; until the stages stop.
     pub fn expire(&self) -> impl Future<Output = std::io::Result<()>> + Send + use<> {
-        let DeliverContext { store, wakes, stop, .. } = &self.context;
-        crate::deliver::expire(store.clone(), wakes.clone(), stop.clone())
+        let DeliverContext { store, wakes, live, connection, stop, .. } = self.context.clone();
+        crate::deliver::expire(store, wakes, live, connection, stop)
     }
 
     /// The accounts that deliver.
@@ -131,8 +132,9 @@ impl Stages {
         link.declare(&topology_of(&live)).await.map_err(StartError::broker)?;
         let in_flight = usize::from(live.config.broker.publish_in_flight);
         let publisher = link.publisher(in_flight).await.map_err(StartError::broker)?;
-        self.publisher
-            .send_replace(Some(link.publisher(in_flight).await.map_err(StartError::broker)?));
+        let for_all = link.publisher(in_flight).await.map_err(StartError::broker)?;
+        let connection = Connection { publisher: for_all, since_ms: now_ms() };
+        self.connection.send_replace(Some(connection));
         if live.config.stages.relay {
             self.relay(&live, link, publisher, stop, tasks).await?;
         }
@@ -148,7 +150,7 @@ impl Stages {
 
     /// The connection is gone.
     pub fn disconnected(&self) {
-        self.publisher.send_replace(None);
+        self.connection.send_replace(None);
     }
 
     async fn relay(

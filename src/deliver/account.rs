@@ -3,42 +3,35 @@
 //! It lives as long as the account is configured, over any number of broker connections: each consumer is a
 //! *session*, and what an old session delivered is dropped unsent, since the broker delivers it again.
 
-use super::answers::Answers;
-use super::arrivals::Arrivals;
 use super::attempt::Attempt;
 use super::bury::BuryError;
+use super::context::DeliverContext;
 use super::gate::{Gate, Pass, PauseReason};
-use super::http::{Http, TransportError};
+use super::http::TransportError;
 use super::job::{Job, Source, Ticket};
 use super::lane::{self, Lane};
-use super::notices::Notices;
 use super::observe::Seen;
 use super::pace::Pacing;
 use super::recent::Recent;
 use super::references;
-use super::under_way::UnderWay;
-use super::wakes::Wakes;
-use super::windows::Windows;
 use crate::clock::now_ms;
 use crate::config::{Egress, Order};
 use crate::dead::Reason;
-use crate::live::{Account, Live, LiveHandle};
+use crate::live::{Account, Live};
 use crate::media::Carrier;
-use crate::metrics::Metrics;
 use crate::wire::{HEADER_FAILURES, HEADER_REPLAYED, Wire};
 use interline_bridge_api::{Failure, Outcome, Request};
-use interline_broker::{
-    Acker, Consumer, Delivery, Link, LinkError, LostReason, Publisher, topology,
-};
+use interline_broker::{Acker, Consumer, Delivery, Link, LinkError, LostReason, topology};
 use interline_envelope::{AccountRef, Address, Dispatch, DispatchId, IdKey, LaneId, Redacted};
 use interline_relay::LanePolicy;
 use interline_store::{DispatchState, HeldStage, Store, StoreError};
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
@@ -46,43 +39,9 @@ use tracing::{debug, error, info, warn};
 const BATCH_MAX: usize = 64;
 /// A pause longer than this gives the account's deliveries back to the broker.
 const SHORT_PAUSE_MAX: Duration = Duration::from_secs(20);
+const NOT_CONSUMED: i64 = i64::MAX;
 /// How often the gate is looked at.
 const PAUSE_LOOK: Duration = Duration::from_secs(1);
-
-/// What all accounts share.
-#[derive(Clone)]
-pub struct DeliverContext {
-    /// Accounts and conversations as they are now.
-    pub live: LiveHandle,
-    /// The record.
-    pub store: Arc<dyn Store>,
-    /// Opens dispatches.
-    pub wire: Wire,
-    /// The HTTP client.
-    pub http: Http,
-    /// Platform backends' answers.
-    pub answers: Answers,
-    /// News of what reached people's devices.
-    pub arrivals: Arrivals,
-    /// K_id, to know the dispatch of an envelope that a dependent is about.
-    pub ids: IdKey,
-    /// Who was told what.
-    pub notices: Notices,
-    /// When people may be written to.
-    pub windows: Windows,
-    /// To whom a request is under way, for receipts.
-    pub under_way: UnderWay,
-    /// The lanes of all accounts, for what was parked.
-    pub wakes: Wakes,
-    /// The daemon's numbers.
-    pub metrics: Metrics,
-    /// The current connection's publisher, for dead letters and egress.
-    pub publisher: watch::Receiver<Option<Publisher>>,
-    /// Carries media from platform to platform.
-    pub media: Carrier,
-    /// Cancelled when the daemon drains.
-    pub stop: CancellationToken,
-}
 
 /// Times and bounds of the stage, from the config as it is now.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +70,8 @@ pub struct Delivering {
     session_changed: Notify,
     recent: Mutex<Recent>,
     pub(super) seen: Mutex<Seen>,
-    started_ms: i64,
+    /// Since when its queue is consumed: UTC milliseconds; `NOT_CONSUMED` while it is not.
+    consumed_since: AtomicI64,
 }
 
 impl Delivering {
@@ -131,7 +91,7 @@ impl Delivering {
             session_changed: Notify::new(),
             recent: Mutex::default(),
             seen: Mutex::default(),
-            started_ms: now_ms(),
+            consumed_since: AtomicI64::new(NOT_CONSUMED),
         });
         delivering.context.wakes.register(&delivering);
         delivering
@@ -181,7 +141,9 @@ impl Delivering {
             }
             let prefetch = self.prefetch();
             let (consumer, acker) = link.consumer(&queue, prefetch, "interline").await?;
+            self.consumed_since.store(now_ms(), Ordering::SeqCst);
             let ended = self.consume(consumer, &acker, &stop).await;
+            self.consumed_since.store(NOT_CONSUMED, Ordering::SeqCst);
             self.next_session();
             ended?;
         }
@@ -254,6 +216,7 @@ impl Delivering {
                     since_ms: now_ms(),
                     turn_ms: now_ms(),
                     parks: true,
+                    goes_without: false,
                     goes_before: None,
                     source: Source::Queue(ticket),
                 });
@@ -384,8 +347,7 @@ impl Delivering {
         let response = match account.egress {
             Egress::Http => self.context.http.send(&account, request, None).await?,
             Egress::Queue => {
-                let publisher =
-                    self.context.publisher.borrow().clone().ok_or(TransportError::NoBroker)?;
+                let publisher = self.context.publisher().ok_or(TransportError::NoBroker)?;
                 let timeout = live.config.deliver.egress_answer_timeout;
                 let queue = topology::egress_queue(
                     &live.config.broker.prefix,
@@ -474,14 +436,22 @@ impl Delivering {
         Ok(has_ended || self.store().is_parked(id).await?)
     }
 
-    /// Returns once the deliveries that were taken are no longer ours.
-    pub(super) async fn session_ended(&self) {
-        self.session_changed.notified().await;
+    /// Ends once the deliveries that are taken now are no longer ours.
+    pub(super) fn session_ended(&self) -> Notified<'_> {
+        self.session_changed.notified()
     }
 
-    /// True while there is a connection to the broker.
-    pub(super) fn is_connected(&self) -> bool {
-        self.context.publisher.borrow().is_some()
+    /// Since when news of what was sent can come, all of which passes the broker; nothing while that is away.
+    pub(super) fn hears_since(&self) -> Option<i64> {
+        self.context.connection.borrow().as_ref().map(|connection| connection.since_ms)
+    }
+
+    /// Since when the account's dispatches can come; nothing while they cannot.
+    pub(super) fn consumes_since(&self) -> Option<i64> {
+        let consumed = self.consumed_since.load(Ordering::SeqCst);
+        // What was noted of a consumer that went with its connection counts no longer.
+        let hears_since = self.hears_since().filter(|_| consumed != NOT_CONSUMED);
+        hears_since.map(|since| since.max(consumed))
     }
 
     pub(super) fn settings(&self) -> Settings {
@@ -503,13 +473,13 @@ impl Delivering {
 
     pub(super) fn attempt_of(&self, job: &Job) -> Attempt {
         let dispatch = job.dispatch.clone();
-        let age_max = if job.parks { self.settings().parked_max_age } else { Duration::ZERO };
-        let parked_until = references::parked_until(job, age_max);
+        let parked_until = references::parked_until(job, self.settings().parked_max_age);
         Attempt {
             dispatch,
             replayed: job.replayed,
             attempts: job.attempts,
             parked_until,
+            goes_without: job.goes_without,
             goes_before: job.goes_before,
         }
     }
@@ -536,10 +506,6 @@ impl Delivering {
 
     pub(crate) const fn account_ref(&self) -> &AccountRef {
         &self.account
-    }
-
-    pub(super) const fn started_ms(&self) -> i64 {
-        self.started_ms
     }
 
     pub(super) fn is_stopping(&self) -> bool {

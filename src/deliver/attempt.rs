@@ -18,7 +18,7 @@ use interline_envelope::{Dispatch, DispatchId, Kind, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
     Awaited, Begun, DispatchRow, DispatchState, Intent, NativeMessage, NewCopy, NewDispatch,
-    NewSent, ReceiptWanted, RequestOutcome, RequestPlan, RequestRow, RequestState, StoreError,
+    ReceiptWanted, RequestOutcome, RequestPlan, RequestRow, RequestState, StoreError,
 };
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -71,6 +71,8 @@ pub(super) struct Attempt {
     pub(super) attempts: u32,
     /// Until when it may wait for what it is about: UTC milliseconds.
     pub(super) parked_until: i64,
+    /// True once it goes without what it is about.
+    pub(super) goes_without: bool,
     /// The held row before which it was picked.
     pub(super) goes_before: Option<DispatchId>,
 }
@@ -101,6 +103,10 @@ impl Delivering {
         let dispatch = &*of.dispatch;
         let mut row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
         if row.as_ref().is_some_and(|row| row.state == DispatchState::Dead) && of.replayed > 0 {
+            if self.was_taken_back(dispatch).await? {
+                debug!(dispatch_id = %dispatch.id, disposition = "refused", "its author took it back before it was replayed");
+                return Ok(Step::Done);
+            }
             self.store().reopen(dispatch.id, dispatch.envelope.time).await?;
             row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
         }
@@ -153,6 +159,11 @@ impl Delivering {
             return self.end(dispatch, DispatchState::Done).await;
         }
         self.send_all(of, &requests, begun).await
+    }
+
+    async fn was_taken_back(&self, dispatch: &Dispatch) -> Result<bool, StoreError> {
+        let Some(message) = references::carried(dispatch) else { return Ok(false) };
+        self.store().is_buried(&message.account, &message.chat, &message.native_id).await
     }
 
     /// Records the end of a dispatch that needs no further request.
@@ -267,32 +278,6 @@ impl Delivering {
         self.observe_answer(&answer, started.elapsed());
         drop(place);
         self.record(of, n, request, now, last, answer, &pass).await
-    }
-
-    /// Keeps what it takes to send a dispatch again, where the platform may say later that it failed. Before the first
-    /// byte leaves, since the report may be faster than the answer.
-    async fn keep_sent(
-        &self,
-        live: &Live,
-        dispatch: &Dispatch,
-        requests: &[Planned],
-        since: i64,
-    ) -> Result<(), StoreError> {
-        let account = self.account_now(live);
-        if !account.is_some_and(|account| account.bridge.manifest().fails_later) {
-            return Ok(());
-        }
-        // What came sealed can be sealed again; if not, its failure is told as one that nobody knows.
-        let Ok(body) = self.wire().seal(dispatch) else { return Ok(()) };
-        let sent = NewSent {
-            id: dispatch.id,
-            time: dispatch.envelope.time,
-            account: self.account.clone(),
-            body,
-            plans: requests.iter().map(request_plan).collect(),
-            since,
-        };
-        self.store().keep_sent(sent).await
     }
 
     /// What the answer means, made durable.
@@ -412,8 +397,6 @@ impl Delivering {
         }
         let settle_timeout =
             i64::try_from(self.settings().settle_timeout.as_millis()).unwrap_or(i64::MAX);
-        // After a restart the markers of before are still on their way: the wait counts from the start at the earliest.
-        let deadline = intended_at.max(self.started_ms()).saturating_add(settle_timeout);
         loop {
             let row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
             if let Some(native_ids) = settled(row.as_ref(), n) {
@@ -421,8 +404,10 @@ impl Delivering {
                 self.record_sent(dispatch, n, native_ids, last).await?;
                 return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
             }
-            let left = deadline.saturating_sub(now_ms()).min(settle_timeout);
-            let Ok(left) = u64::try_from(left) else { break };
+            // While the broker is away no marker comes, and when it is back those of before are still on their way.
+            let waits_since = self.hears_since().map(|since| since.max(intended_at));
+            let waited = waits_since.map_or(0, |since| now_ms().saturating_sub(since).max(0));
+            let left = u64::try_from(settle_timeout.saturating_sub(waited)).unwrap_or(0);
             if left == 0 {
                 break;
             }
@@ -569,7 +554,7 @@ fn number(n: usize) -> u16 {
     u16::try_from(n).unwrap_or(u16::MAX)
 }
 
-fn request_plan(planned: &Planned) -> RequestPlan {
+pub(super) fn request_plan(planned: &Planned) -> RequestPlan {
     // A rendered request is a tree of strings and numbers: its encoding cannot fail.
     let body = serde_json::to_vec(&planned.request).unwrap_or_default();
     RequestPlan { body, likeness: planned.likeness.clone() }

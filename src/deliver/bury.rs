@@ -60,7 +60,7 @@ impl Delivering {
         first_ms: i64,
         replayed: u32,
     ) -> Result<(), BuryError> {
-        let publisher = self.context.publisher.borrow().clone().ok_or(BuryError::NoBroker)?;
+        let publisher = self.context.publisher().ok_or(BuryError::NoBroker)?;
         let prefix = self.live().config.broker.prefix.clone();
         let letter = DeadLetter {
             reason,

@@ -26,16 +26,24 @@ pub(super) fn has_deliveries(lane: &Lane, on: &Delivering, job: &Job) -> bool {
     in_queue || !lane.lock().queue.is_empty()
 }
 
-/// Frees the account's prefetch of this lane: by the store or, where that has no room, by dead letters of what waits
-/// behind the current job. False if it could not.
-pub(super) async fn make_room(lane: &Lane, on: &Delivering, job: &mut Job) -> bool {
+/// Frees the account's prefetch of this lane: by the store or, where that has no room and the lane is blocked, by dead
+/// letters of what waits behind the current job. A lane that goes on, however slowly, keeps what it has. False if it
+/// could not.
+pub(super) async fn make_room(
+    lane: &Lane,
+    on: &Delivering,
+    job: &mut Job,
+    is_blocked: bool,
+) -> bool {
     let moved = hold(lane, on, job).await;
     lane.lock().full = moved == Moved::Full;
     match moved {
         Moved::Yes => true,
         Moved::Failed => false,
         Moved::Full => {
-            overflow(lane, on).await;
+            if is_blocked || lane.awaits_person() {
+                overflow(lane, on).await;
+            }
             false
         }
     }

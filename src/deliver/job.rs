@@ -50,6 +50,8 @@ pub(super) struct Job {
     pub(super) turn_ms: i64,
     /// False once there was no room to let it wait for what it is about.
     pub(super) parks: bool,
+    /// True once it has waited for long enough, and goes without what it is about.
+    pub(super) goes_without: bool,
     /// The held row before which it was picked, since that names it or waits for it.
     pub(super) goes_before: Option<DispatchId>,
     pub(super) source: Source,

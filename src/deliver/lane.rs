@@ -13,12 +13,14 @@ use super::account::Delivering;
 use super::attempt::{Early, Step};
 use super::holding::{has_deliveries, make_room};
 use super::job::{Job, Source};
-use super::order::{Predecessor, behind, is_awaited, let_pass, predecessor, wait_for_prev};
-use super::parking::parked;
+use super::order::{Predecessor, is_awaited, let_pass, predecessor, wait_for_prev};
+use super::parking::{Waiting, wait_for_target};
 use super::windows::Listener;
 use crate::clock::now_ms;
 use crate::dead::Reason;
-use interline_envelope::{Address, Dispatch, DispatchId, Kind, LaneId};
+use crate::wire::WireError;
+use futures_util::future::{Either, select};
+use interline_envelope::{Address, Dispatch, DispatchId, LaneId};
 use interline_notice::Cause;
 use interline_relay::first_to_go;
 use interline_store::{Awaited, HeldRow, HeldStage};
@@ -36,8 +38,6 @@ const SHORT_WAIT_MAX: Duration = Duration::from_millis(250);
 /// What a dead letter says that found no room.
 pub(super) const OVERFLOW: &str =
     "its lane is blocked, and the store has no room for what it holds";
-/// How often an answer looks for what it answers.
-const TARGET_POLL: Duration = Duration::from_millis(100);
 /// How long to wait before the store or the dead-letter queue is asked again.
 pub(super) const UPSTREAM_RETRY: Duration = Duration::from_secs(1);
 
@@ -73,8 +73,8 @@ pub(super) struct LaneState {
 enum Next {
     Job(Job),
     Held,
-    /// The head names a predecessor that has not come yet.
-    WaitForPrev(DispatchId),
+    /// The head names a predecessor that has not come yet; how often rows had come by then.
+    WaitForPrev(DispatchId, u64),
     Idle,
 }
 
@@ -169,7 +169,7 @@ impl Lane {
         let queue = state.queue.iter().map(|job| (job.dispatch.id, job.dispatch.prev));
         match first_to_go(queue, |id| on.was_finished(id)) {
             Ok(at) => state.queue.remove(at).map_or(Next::Idle, Next::Job),
-            Err(prev) => Next::WaitForPrev(prev),
+            Err(prev) => Next::WaitForPrev(prev, state.looks),
         }
     }
 }
@@ -185,7 +185,7 @@ pub(super) async fn run(lane: Arc<Lane>, on: Arc<Delivering>) {
                 run_job(&lane, &on, job).await;
             }
             Next::Held => run_held(&lane, &on).await,
-            Next::WaitForPrev(prev) => wait_for_prev(&lane, &on, prev).await,
+            Next::WaitForPrev(prev, looks) => wait_for_prev(&lane, &on, prev, looks).await,
             Next::Idle => {
                 if on.forget_if_idle(lane.id) {
                     return;
@@ -198,7 +198,7 @@ pub(super) async fn run(lane: Arc<Lane>, on: Arc<Delivering>) {
 /// Works off held rows, oldest first, until none is left.
 async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
     let looks = lane.lock().looks;
-    let rows = match on.store().held_peek(HeldStage::Deliver, lane.id, HELD_ROWS_READ).await {
+    let rows = match on.store().held_peek(HeldStage::Deliver, lane.id, None, HELD_ROWS_READ).await {
         Ok(rows) => rows,
         Err(error) => {
             error!(%error, "held rows cannot be read; trying again");
@@ -214,14 +214,11 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
     }
     let mut jobs = VecDeque::with_capacity(rows.len());
     for row in rows {
-        match open_row(on, row) {
+        match open_row(on, &row) {
             Ok(job) => jobs.push_back(job),
-            Err(seq) => {
-                error!("a held row cannot be opened; it is left out");
-                if let Err(error) = on.store().held_release(HeldStage::Deliver, lane.id, seq).await
-                {
-                    error!(%error, "a held row cannot be removed");
-                    return;
+            Err(error) => {
+                if !buried_unreadable(lane, on, row, &error).await {
+                    return on.sleep(UPSTREAM_RETRY).await;
                 }
             }
         }
@@ -237,7 +234,9 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
             Err(prev) => match predecessor(lane, on, prev).await {
                 Ok(Predecessor::Here(job)) => Some(job),
                 // The rows are looked at anew: what was let go meanwhile stands before them.
-                Ok(Predecessor::Missing(prev)) => return wait_for_prev(lane, on, prev).await,
+                Ok(Predecessor::Missing(prev)) => {
+                    return wait_for_prev(lane, on, prev, looks).await;
+                }
                 Err(error) => {
                     error!(%error, "held rows cannot be read; trying again");
                     return on.sleep(UPSTREAM_RETRY).await;
@@ -257,18 +256,37 @@ async fn run_held(lane: &Arc<Lane>, on: &Arc<Delivering>) {
     }
 }
 
-pub(super) fn open_row(on: &Delivering, row: HeldRow) -> Result<Job, u64> {
-    let dispatch =
-        on.wire().open(Some(&row.dispatch.to_string()), &row.body).map_err(|_| row.seq)?;
+/// Dead-letters a held row that is no dispatch of ours, as of an earlier version. False if it has to stay for now.
+async fn buried_unreadable(lane: &Lane, on: &Delivering, row: HeldRow, error: &WireError) -> bool {
+    error!(account_ref = %on.account_ref(), %error, disposition = "dead-letter", "a dispatch cannot be read");
+    let HeldRow { seq, dispatch, body, held_at, attempts, .. } = row;
+    let (id, error) = (dispatch.to_string(), error.to_string());
+    let buried =
+        on.publish_dead(body.into(), id, Reason::Unreadable, &error, attempts, held_at, 0).await;
+    if let Err(error) = buried {
+        error!(%error, dispatch_id = %dispatch, "a dead letter cannot be put down; trying again");
+        return false;
+    }
+    on.note_finished(dispatch);
+    let removed = on.store().held_release(HeldStage::Deliver, lane.id, seq).await;
+    if let Err(error) = &removed {
+        error!(%error, "a held row cannot be removed");
+    }
+    removed.is_ok()
+}
+
+pub(super) fn open_row(on: &Delivering, row: &HeldRow) -> Result<Job, WireError> {
+    let dispatch = on.wire().open(Some(&row.dispatch.to_string()), &row.body)?;
     Ok(Job {
         dispatch: Arc::new(dispatch),
-        sealed: row.body.into(),
+        sealed: row.body.clone().into(),
         replayed: 0,
         attempts: row.attempts,
         failures: 0,
         since_ms: row.held_at,
         turn_ms: row.held_at,
         parks: true,
+        goes_without: false,
         goes_before: None,
         source: Source::Held { seq: row.seq },
     })
@@ -305,17 +323,14 @@ pub(super) async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> 
                 finish(lane, on, job).await;
                 return true;
             }
-            // A message keeps its place among those of its lane; what is about another message need not.
-            Step::Park { awaits, .. } if job.dispatch.envelope.kind == Kind::Message => {
-                if let Some(first) = behind(lane, on, &awaits).await {
-                    let_pass(lane, on, job, first).await;
-                    return false;
-                }
-                under_pressure(lane, on, &mut job, blocked_since, on.sleep(TARGET_POLL)).await;
-            }
             Step::Park { awaits, until } => {
-                if parked(lane, on, &mut job, blocked_since, awaits, until).await {
-                    return true;
+                match wait_for_target(lane, on, &mut job, blocked_since, awaits, until).await {
+                    Waiting::Over => {}
+                    Waiting::LetsPass(first) => {
+                        let_pass(lane, on, job, *first).await;
+                        return false;
+                    }
+                    Waiting::Parked => return true,
                 }
             }
             Step::Again { after } => {
@@ -378,23 +393,31 @@ pub(super) async fn under_pressure<T>(
 ) -> T {
     let mut work = std::pin::pin!(work);
     let started = blocked_since.unwrap_or_else(Instant::now);
-    let mut deadline = started + on.settings().lane.blocked_max;
+    let mut retry_at = started;
     loop {
-        if must_hold(lane, on, job, started) && !make_room(lane, on, job).await {
-            // What is unacknowledged stays with the broker, and is tried again later.
-            deadline = Instant::now() + UPSTREAM_RETRY;
+        let blocked_at = started + on.settings().lane.blocked_max;
+        if retry_at <= Instant::now() && must_hold(lane, on, job, started) {
+            let room = std::pin::pin!(make_room(lane, on, job, Instant::now() >= blocked_at));
+            // The work goes on meanwhile, or an answer that is there could be taken for none.
+            match select(work.as_mut(), room).await {
+                Either::Left((result, room)) => {
+                    room.await;
+                    return result;
+                }
+                // What is unacknowledged stays with the broker, and is tried again later.
+                Either::Right((false, _)) => retry_at = Instant::now() + UPSTREAM_RETRY,
+                Either::Right((true, _)) => {}
+            }
         }
         // A stale delivery is not held, so its deadline must not wake the lane again and again.
         let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
-        let waits = in_queue || deadline > Instant::now();
+        let look_at = if retry_at > Instant::now() { retry_at } else { blocked_at };
+        let looks = look_at > Instant::now() && (in_queue || look_at == retry_at);
         tokio::select! {
             biased;
             result = &mut work => return result,
             () = lane.wake.notified() => {}
-            () = tokio::time::sleep_until(deadline), if waits => {}
-        }
-        if !waits {
-            deadline = Instant::now() + UPSTREAM_RETRY;
+            () = tokio::time::sleep_until(look_at), if looks => {}
         }
     }
 }
@@ -422,7 +445,9 @@ async fn wait_early(
     listener: &mut Option<Listener>,
 ) -> bool {
     if after > SHORT_WAIT_MAX && has_deliveries(lane, on, job) {
-        make_room(lane, on, job).await;
+        let blocked_max = on.settings().lane.blocked_max;
+        let is_blocked = cause == Early::Window || blocked_since.elapsed() >= blocked_max;
+        make_room(lane, on, job, is_blocked).await;
     }
     let (since, dispatch) = (Some(blocked_since), job.dispatch.clone());
     match (cause, &*listener) {

@@ -147,7 +147,7 @@ impl Delivering {
 
     /// Tells the sender of a dispatch why it does not arrive, once an hour for each cause and conversation.
     pub(super) async fn tell(&self, about: &Dispatch, cause: Cause) -> Result<(), BuryError> {
-        let publisher = self.context.publisher.borrow().clone().ok_or(BuryError::NoBroker)?;
+        let publisher = self.context.publisher().ok_or(BuryError::NoBroker)?;
         let (live, ids, wire) = (&self.live(), self.ids(), &self.context.wire);
         let with = Telling { live, ids, wire, publisher: &publisher };
         Ok(self.context.notices.tell(with, about, cause).await?)

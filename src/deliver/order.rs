@@ -5,17 +5,20 @@
 use super::account::Delivering;
 use super::job::{Job, Source};
 use super::lane::{HELD_ROWS_READ, Lane, UPSTREAM_RETRY, open_row, run_job};
+use crate::clock::now_ms;
 use interline_envelope::{DispatchId, Kind};
 use interline_store::{Awaited, HeldStage, StoreError};
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
 /// Waits until a predecessor has passed or comes, or is given up on. Returns also when what the lane holds has changed, or
-/// its deliveries are no longer ours: then it is to be looked at anew.
-pub(super) async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId) {
-    let looks = lane.lock().looks;
+/// its deliveries are no longer ours: then it is to be looked at anew. `looks`: how often rows had come when it was missed.
+pub(super) async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId, looks: u64) {
+    let mut session_ended = std::pin::pin!(on.session_ended());
+    session_ended.as_mut().enable();
     match on.has_passed(prev).await {
         Ok(true) => return on.note_finished(prev),
         Ok(false) => {}
@@ -25,24 +28,30 @@ pub(super) async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId
         }
     }
     let timeout = on.settings().prev_timeout;
+    let began = now_ms();
     let mut deadline = Instant::now() + timeout;
     loop {
+        {
+            let state = lane.lock();
+            let has_come = state.queue.iter().any(|job| job.dispatch.id == prev);
+            if has_come || state.looks != looks || on.was_finished(prev) {
+                return;
+            }
+        }
         tokio::select! {
             biased;
             () = on.stopped() => return,
-            () = on.session_ended() => return,
-            () = lane.wake.notified() => {
-                let state = lane.lock();
-                let has_come = state.queue.iter().any(|job| job.dispatch.id == prev);
-                if has_come || state.looks != looks || on.was_finished(prev) {
-                    return;
+            () = &mut session_ended => return,
+            () = lane.wake.notified() => {}
+            () = tokio::time::sleep_until(deadline) => {
+                // Nothing can come while the broker is away or the account is paused.
+                let since = on.consumes_since().map_or_else(now_ms, |since| since.max(began));
+                let waited = Duration::from_millis(u64::try_from(now_ms() - since).unwrap_or(0));
+                if waited >= timeout {
+                    break;
                 }
+                deadline = Instant::now() + (timeout - waited);
             }
-            // Nothing can come while the broker is away.
-            () = tokio::time::sleep_until(deadline) => match on.is_connected() {
-                true => break,
-                false => deadline = Instant::now() + timeout,
-            },
         }
     }
     warn!(dispatch_id = %prev, "a predecessor did not come in time; its lane goes on");
@@ -114,10 +123,10 @@ pub(super) async fn predecessor(
 /// A held dispatch, wherever in its lane it stands.
 async fn held(lane: &Lane, on: &Delivering, id: DispatchId) -> Result<Option<Job>, StoreError> {
     let row = on.store().held_find(HeldStage::Deliver, lane.id, id).await?;
-    Ok(row.and_then(|row| open_row(on, row).ok()))
+    Ok(row.and_then(|row| open_row(on, &row).ok()))
 }
 
-/// What an answer waits for, if it stands behind it in the lane.
+/// What a dispatch waits for, if it stands behind it in the lane.
 pub(super) async fn behind(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> {
     match lane.take(awaits) {
         None => held_of(lane, on, awaits).await,
@@ -125,22 +134,26 @@ pub(super) async fn behind(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Op
     }
 }
 
-/// What an answer waits for, if it is held: a message only among the first rows of the lane.
+/// What a dispatch waits for, if it is held, wherever in its lane it stands.
 async fn held_of(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> {
     if !lane.is_held() {
         return None;
     }
-    // What cannot be read now is looked for again soon.
-    let jobs: Vec<Job> = match awaits {
-        Awaited::End(id) => held(lane, on, *id).await.ok()?.into_iter().collect(),
-        Awaited::Message(_) => {
-            let rows = on.store().held_peek(HeldStage::Deliver, lane.id, HELD_ROWS_READ);
-            let rows = rows.await.ok()?.into_iter();
-            rows.filter_map(|row| open_row(on, row).ok()).collect()
+    let may_go = |job: &Job| !lane.lock().ahead.contains(&job.dispatch.id);
+    if let Awaited::End(id) = awaits {
+        return held(lane, on, *id).await.ok()?.filter(may_go);
+    }
+    let mut after = None;
+    loop {
+        // What cannot be read now is looked for again soon.
+        let rows = on.store().held_peek(HeldStage::Deliver, lane.id, after, HELD_ROWS_READ);
+        let rows = rows.await.ok()?;
+        after = Some(rows.last()?.seq);
+        let mut jobs = rows.iter().filter_map(|row| open_row(on, row).ok());
+        if let Some(job) = jobs.find(|job| is_awaited(job, awaits) && may_go(job)) {
+            return Some(job);
         }
-    };
-    let state = lane.lock();
-    jobs.into_iter().find(|job| is_awaited(job, awaits) && !state.ahead.contains(&job.dispatch.id))
+    }
 }
 
 pub(super) fn is_awaited(job: &Job, awaits: &Awaited) -> bool {

@@ -1,17 +1,61 @@
 //! Lets a dispatch wait in the store for the message that it is about, while its lane goes on.
 //!
-//! Called by the lane's own task. The store lets it go into the lane's held rows; see `references` for what is waited
+//! What is in its own lane is let pass when the time is up. Called by the lane's own task. The store lets it go into the lane's held rows; see `references` for what is waited
 //! for.
 
 use super::account::Delivering;
 use super::job::{Job, Source};
 use super::lane::{Lane, UPSTREAM_RETRY, under_pressure};
+use super::order::behind;
+use super::references::is_late;
+use interline_envelope::Kind;
 use interline_store::{Awaited, NewParked, Parked, StoreError};
+use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-/// Lets a dispatch wait for what it is about, and the lane go on. False if it is to be tried again at once.
-pub(super) async fn parked(
+/// How often an answer looks for what it answers.
+const TARGET_POLL: Duration = Duration::from_millis(100);
+
+/// What becomes of a dispatch that is to wait for what it is about.
+pub(super) enum Waiting {
+    /// It is tried again at once.
+    Over,
+    /// What it waits for stands behind it, and goes first.
+    LetsPass(Box<Job>),
+    /// It waits in the store; the lane goes on.
+    Parked,
+}
+
+/// Lets a dispatch wait for what it is about. A message keeps its place among those of its lane; what is about another
+/// message need not.
+pub(super) async fn wait_for_target(
+    lane: &Lane,
+    on: &Delivering,
+    job: &mut Job,
+    blocked_since: Option<Instant>,
+    awaits: Awaited,
+    until: i64,
+) -> Waiting {
+    let is_message = job.dispatch.envelope.kind == Kind::Message;
+    let is_late = is_late(on, job, until);
+    if (is_message || is_late)
+        && let Some(first) = behind(lane, on, &awaits).await
+    {
+        return Waiting::LetsPass(Box::new(first));
+    }
+    if is_late {
+        job.goes_without = true;
+    } else if is_message {
+        under_pressure(lane, on, job, blocked_since, on.sleep(TARGET_POLL)).await;
+    } else if parked(lane, on, job, blocked_since, awaits, until).await {
+        return Waiting::Parked;
+    }
+    Waiting::Over
+}
+
+/// Lets a dispatch wait in the store, and the lane go on. False if it is to be tried again at once.
+async fn parked(
     lane: &Lane,
     on: &Delivering,
     job: &mut Job,

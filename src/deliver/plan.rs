@@ -7,7 +7,6 @@ use super::account::Delivering;
 use super::attempt::Attempt;
 use super::reactions;
 use super::references::{self, References};
-use crate::clock::now_ms;
 use crate::dead::Reason;
 use crate::live::{Account, Live};
 use crate::media::{Carried, Later};
@@ -61,7 +60,7 @@ pub(super) struct Planned {
 /// What a plan may still wait for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waits {
-    /// For the message that it is about, instead of doing without it; false once it has waited for long enough.
+    /// For the message that it is about, instead of doing without it; false once it goes without.
     pub(super) references: bool,
     /// For media, instead of putting a line of text in their place; false once it has waited for long enough.
     pub(super) media: bool,
@@ -73,7 +72,7 @@ impl Waits {
     /// What an attempt may wait for now.
     pub(super) fn of(of: &Attempt) -> Self {
         Self {
-            references: now_ms() < of.parked_until,
+            references: !of.goes_without,
             media: of.attempts < MEDIA_ATTEMPTS_MAX,
             goes_before: of.goes_before,
         }

@@ -1,11 +1,14 @@
-//! Makes what a platform answered durable.
+//! Makes durable what it takes to send a dispatch again, and what the platform answered.
 //!
 //! The answer is known in this moment only: were it forgotten because the store failed, a request that was sent would
 //! count as one of unknown fate, and might be sent again. So it is written until the store takes it.
 
 use super::account::Delivering;
+use super::attempt::request_plan;
+use super::plan::Planned;
+use crate::live::Live;
 use interline_envelope::Dispatch;
-use interline_store::{DispatchState, NewCopy, RequestOutcome, StoreError};
+use interline_store::{DispatchState, NewCopy, NewSent, RequestOutcome, StoreError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
@@ -14,6 +17,32 @@ use tracing::error;
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 impl Delivering {
+    /// Keeps what it takes to send a dispatch again, where the platform may say later that it failed. Before the first
+    /// byte leaves, since the report may be faster than the answer.
+    pub(super) async fn keep_sent(
+        &self,
+        live: &Live,
+        dispatch: &Dispatch,
+        requests: &[Planned],
+        since: i64,
+    ) -> Result<(), StoreError> {
+        let account = self.account_now(live);
+        if !account.is_some_and(|account| account.bridge.manifest().fails_later) {
+            return Ok(());
+        }
+        // What came sealed can be sealed again; if not, its failure is told as one that nobody knows.
+        let Ok(body) = self.wire().seal(dispatch) else { return Ok(()) };
+        let sent = NewSent {
+            id: dispatch.id,
+            time: dispatch.envelope.time,
+            account: self.account.clone(),
+            body,
+            plans: requests.iter().map(request_plan).collect(),
+            since,
+        };
+        self.store().keep_sent(sent).await
+    }
+
     /// Writes what became of request `n`, and with the last one the end of the dispatch.
     ///
     /// # Errors

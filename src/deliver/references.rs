@@ -6,6 +6,7 @@
 use super::account::Delivering;
 use super::job::Job;
 use super::plan::PlanError;
+use crate::clock::now_ms;
 use interline_envelope::{
     Address, Dispatch, DispatchId, EnvelopeId, Kind, Redacted, ReplyTo, Target,
 };
@@ -46,6 +47,14 @@ pub(super) fn parked_until(job: &Job, parked_max_age: Duration) -> i64 {
     since_ms.saturating_add(i64::try_from(long.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// True if a dispatch has waited for what it is about for long enough. What can come counts only while it can come.
+pub(super) fn is_late(on: &Delivering, job: &Job, until: i64) -> bool {
+    let least = REPLY_WAIT_MAX.min(on.settings().parked_max_age);
+    let least = i64::try_from(least.as_millis()).unwrap_or(i64::MAX);
+    let until = on.consumes_since().map(|since| until.max(since.saturating_add(least)));
+    !job.parks || until.is_some_and(|until| now_ms() >= until)
+}
+
 /// True if a dependent finds others of its lane let go that were parked before it: it must not overtake them, and what
 /// takes a reaction away that was not set yet would leave it standing.
 ///
@@ -58,7 +67,7 @@ pub(super) async fn is_behind(
     if !matches!(dispatch.envelope.kind, Kind::Edit | Kind::Delete | Kind::Reaction) {
         return Ok(false);
     }
-    let held = on.store().held_peek(HeldStage::Deliver, dispatch.lane, 1).await?;
+    let held = on.store().held_peek(HeldStage::Deliver, dispatch.lane, None, 1).await?;
     let first = held.first().map(|row| row.dispatch);
     Ok(first.is_some_and(|first| first != dispatch.id && Some(first) != goes_before))
 }
@@ -111,14 +120,21 @@ async fn one(
         return Err(PlanError::NotTheAuthor);
     }
     let copies = store.copies_of(known.envelope, &dispatch.to).await?;
+    let carrier = on.ids().dispatch_id(known.envelope, &dispatch.to);
+    let state = if may_wait { store.state_of(carrier).await? } else { None };
+    // Its own dispatch may be behind this one, or be held, or have come in part. Nothing brings people what they wrote
+    // themselves: a copy of their edit or reaction in words is no message of their own.
+    let comes = match state {
+        None => copies.is_empty() && known.writer.as_ref() != Some(&dispatch.to),
+        Some(state) => state == DispatchState::Open,
+    };
+    if may_wait && comes {
+        return Err(PlanError::Waits(Awaited::End(carrier)));
+    }
+    if dispatch.envelope.kind == Kind::Delete {
+        store.forget_sent(carrier).await?;
+    }
     if copies.is_empty() {
-        // Its own dispatch may be behind this one, or be held. Nothing brings people what they wrote themselves: a copy of
-        // their edit or reaction in words is no message of their own.
-        let carrier = on.ids().dispatch_id(known.envelope, &dispatch.to);
-        let comes = known.writer.as_ref() != Some(&dispatch.to);
-        if may_wait && comes && !on.has_ended(carrier).await? {
-            return Err(PlanError::Waits(Awaited::End(carrier)));
-        }
         if dispatch.envelope.kind == Kind::Delete {
             // What never arrived here is not missed.
             return Ok((Some(known.envelope), Reference::Unknown));
@@ -141,7 +157,7 @@ async fn unknown(
     let origin = &dispatch.origin.account;
     let (account, chat) = (origin.account.clone(), origin.user.clone());
     if dispatch.envelope.kind == Kind::Delete {
-        on.store().bury(&account, &chat, native_id, crate::clock::now_ms()).await?;
+        on.store().bury(&account, &chat, native_id, now_ms()).await?;
         return Ok(Reference::Unknown);
     }
     if may_wait {
@@ -157,11 +173,4 @@ async fn unknown(
 /// Only the author edits or takes back; a copy that Interline sent into the chat is nobody's to change there.
 fn is_of_somebody_else(dispatch: &Dispatch, known: &Known) -> bool {
     matches!(dispatch.envelope.kind, Kind::Edit | Kind::Delete) && known.is_original == Some(false)
-}
-
-impl Delivering {
-    async fn has_ended(&self, id: DispatchId) -> Result<bool, PlanError> {
-        let state = self.store().state_of(id).await?;
-        Ok(state.is_some_and(|state| state != DispatchState::Open))
-    }
 }

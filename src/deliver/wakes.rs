@@ -5,11 +5,15 @@
 //! at the next start.
 
 use super::account::Delivering;
+use super::context::Connection;
+use crate::clock::now_ms;
+use crate::live::LiveHandle;
 use interline_envelope::AccountRef;
 use interline_store::Released;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
@@ -48,12 +52,20 @@ impl Wakes {
 pub(crate) async fn expire(
     store: Arc<dyn interline_store::Store>,
     wakes: Wakes,
+    live: LiveHandle,
+    connection: watch::Receiver<Option<Connection>>,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     loop {
-        match store.parked_expired(crate::clock::now_ms()).await {
-            Ok(released) => wakes.wake(&released),
-            Err(error) => error!(%error, "parked dispatches cannot be read; trying again"),
+        let since = connection.borrow().as_ref().map(|connection| connection.since_ms);
+        let age_max = live.get().config.deliver.parked_max_age;
+        let age_max = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
+        // What could not come while the broker was away has all its time from when it is back.
+        if since.is_some_and(|since| now_ms().saturating_sub(since) >= age_max) {
+            match store.parked_expired(now_ms()).await {
+                Ok(released) => wakes.wake(&released),
+                Err(error) => error!(%error, "parked dispatches cannot be read; trying again"),
+            }
         }
         tokio::select! {
             biased;

@@ -129,9 +129,9 @@ impl Lanes {
             let seq = state.next;
             let lane = state.lanes.entry(dispatch.lane).or_default();
             let may_go = lane.waiting.is_empty() && !lane.held;
+            // Also what waits names it: it may be refused, and come behind.
+            dispatch.prev = lane.unconfirmed.map(|(_, id)| id).filter(|prev| *prev != dispatch.id);
             if may_go {
-                dispatch.prev =
-                    lane.unconfirmed.map(|(_, id)| id).filter(|prev| *prev != dispatch.id);
                 lane.unconfirmed = Some((seq, dispatch.id));
             } else {
                 lane.waiting.insert(seq);
@@ -211,12 +211,13 @@ impl Lanes {
         loop {
             self.until_first(lane, seq).await;
             let timeout = self.live.get().config.relay.target_refusal_timeout;
-            if self.is_held(lane) || since.elapsed() >= timeout {
-                if self.hold(lane, id, account, &message).await {
-                    self.forget(lane, seq);
-                    return Ok(());
-                }
-            } else {
+            let is_late = self.is_held(lane) || since.elapsed() >= timeout;
+            if is_late && self.hold(lane, id, account, &message).await {
+                self.forget(lane, seq);
+                return Ok(());
+            }
+            // Where it cannot be held its queue may have room again. What is held goes first.
+            if !self.is_held(lane) {
                 match self.publisher.send(message.clone()).await?.await {
                     Ok(()) => {
                         self.metrics.dispatched(account);
@@ -348,7 +349,7 @@ impl Lanes {
         let _rows = self.held_rows.lock().await;
         let prefix = self.live.get().config.broker.prefix.clone();
         loop {
-            let rows = match self.store.held_peek(HeldStage::Relay, lane, DRAIN_ROWS).await {
+            let rows = match self.store.held_peek(HeldStage::Relay, lane, None, DRAIN_ROWS).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     error!(%error, "held dispatches cannot be read; trying again");

@@ -6,7 +6,7 @@ use crate::harness::{
 };
 use crate::queues::{Queues, reasons};
 use interline_embedded_broker::Snapshot;
-use interline_sandbox::{Fault, Order, Seen};
+use interline_sandbox::{Fault, Kind, Order, Seen};
 use serde_json::{Value, json};
 
 against_both_brokers! {
@@ -179,6 +179,52 @@ async fn g4_a_message_that_was_taken_back_before_it_came_is_not_passed_on_nor_wh
     // By now the reaction has waited for long enough.
     tokio::time::sleep(std::time::Duration::from_millis(1200)).await;
     carla.says("m_3", "kept too").await;
+    world.until_texts(&alice, &["kept", "kept too"].map(str::to_owned)).await;
+    assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
+    assert_eq!(world.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_an_edit_that_waited_for_long_enough_lets_its_message_pass_that_is_held_behind_it() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, bob, named) = pair();
+    let mut world = World::new(&broker.uri(), named).await;
+    world.deliver.push_str("parked_max_age = \"1s\"\n");
+    world.start();
+    let queues = queues(&broker, &bob).await;
+    let mut bob = Voice::of(&queues, &bob);
+    bob.says("m_1", "before").await;
+    world.until_texts(&alice, &["before".to_owned()]).await;
+    world.phone(&alice).close_window();
+    bob.edits("m_2", "the harbour").await;
+    bob.says("m_2", "teh harbour").await;
+    // By now the edit has waited for long enough, and stands before its message, which waits for the window.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    world.phone(&alice).say("here I am").unwrap();
+    let wanted = ["before", "teh harbour", "✏️ edited: the harbour"];
+    world.until_texts(&alice, &wanted.map(str::to_owned)).await;
+    assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
+    assert_eq!(world.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g6_a_replay_does_not_show_what_its_author_took_back() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, carla) = (whatsapp(1, "Alice"), instagram(1, "Carla"));
+    let named = vec![("pair".to_owned(), vec![alice.clone(), carla.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    let refused = Fault::known(Kind::WhatsApp, 131_026, None).unwrap();
+    let _order = world.platforms.whatsapp().order(Order::next(refused).person(&alice.person));
+    world.start();
+    let said = world.phone(&carla).say("regretted").unwrap();
+    let queues = Queues::connect(&broker.uri()).await;
+    assert_eq!(reasons(&queues.until_dead(1).await), ["recipient"]);
+    world.phone(&carla).unsend(&said).unwrap();
+    // Its end says that the deletion before it was taken.
+    world.phone(&carla).say("kept").unwrap();
+    world.until_texts(&alice, &["kept".to_owned()]).await;
+    world.replay_all();
+    world.phone(&carla).say("kept too").unwrap();
     world.until_texts(&alice, &["kept", "kept too"].map(str::to_owned)).await;
     assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
     assert_eq!(world.stop().await, Some(0));

@@ -33,12 +33,7 @@ async fn g4_what_failed_for_good_later_is_a_dead_letter_its_sender_is_told_and_a
     assert!(letters[0].error.contains("131026"), "{}", letters[0].error);
     world.phone(&from).say("found").unwrap();
     world.until_texts(&to, &["found".to_owned()]).await;
-    let config = world.config_path();
-    let replayed = tokio::task::spawn_blocking(move || {
-        let mut replay = std::process::Command::new(env!("CARGO_BIN_EXE_interline"));
-        replay.args(["dead", "replay", "--all", "--config"]).arg(config).status().unwrap()
-    });
-    assert!(replayed.await.unwrap().success());
+    world.replay_all();
     world.until_texts(&to, &["found".to_owned(), "lost".to_owned()]).await;
     let told =
         "Interline: Your message was sent, but the app on the other side could not deliver it.";

@@ -281,6 +281,15 @@ impl World {
         self.folder.path().join("interline.toml")
     }
 
+    /// Has `interline dead` publish all dead letters again.
+    pub(crate) fn replay_all(&self) {
+        let mut replay = Command::new(env!("CARGO_BIN_EXE_interline"));
+        replay.args(["dead", "replay", "--all", "--config"]).arg(self.config_path());
+        // The broker runs in this process and must go on meanwhile.
+        let output = tokio::task::block_in_place(|| replay.output()).unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     pub(crate) fn store_path(&self) -> PathBuf {
         self.folder.path().join("interline.db")
     }

@@ -82,7 +82,9 @@ async fn g9_a_stuck_lane_takes_no_prefetch_from_the_others_when_the_store_has_no
     let broker = Broker::mock().await.unwrap();
     let mut world = World::new(&broker.uri(), conversations(&pairs)).await;
     world.store_lines = "held_rows_max = 1\n".to_owned();
-    world.deliver = "prefetch = 20\nlane_deliveries_max = 8\nrequest_timeout = \"2m\"\n".to_owned();
+    world.deliver = "prefetch = 20\nlane_deliveries_max = 8\nrequest_timeout = \"2m\"\n\
+         lane_blocked_timeout = \"1s\"\n"
+        .to_owned();
     let order = Order::next(Fault::Hang).person(&stuck.1.person).until_released();
     let order = world.platforms.messenger().order(order);
     for text in texts("stuck", 100) {
@@ -103,6 +105,24 @@ async fn g9_a_stuck_lane_takes_no_prefetch_from_the_others_when_the_store_has_no
         view.iter().any(|seen| !seen.mine && seen.text() == Some("stuck 0"))
     };
     world.until(&stuck.1, "what was under way", first).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_lane_that_goes_on_loses_nothing_where_the_store_has_no_room_for_its_backlog() {
+    let pair = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let broker = Broker::mock().await.unwrap();
+    let mut world = World::new(&broker.uri(), conversations(std::slice::from_ref(&pair))).await;
+    world.store_lines = "held_rows_max = 1\n".to_owned();
+    world.deliver = "prefetch = 20\nlane_deliveries_max = 8\n".to_owned();
+    let slow = Order::next(Fault::SlowAnswer(Duration::from_millis(20))).until_released();
+    let _slow = world.platforms.messenger().order(slow);
+    for text in texts("said", 60) {
+        world.phone(&pair.0).say(text).unwrap();
+    }
+    world.start();
+    world.until_texts(&pair.1, &texts("said", 60)).await;
+    let letters = Queues::connect(&broker.uri()).await.dead().await;
+    assert_eq!(reasons(&letters), Vec::<&str>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

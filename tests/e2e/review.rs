@@ -6,7 +6,6 @@ use crate::harness::{
 use crate::queues::{Queues, reasons};
 use interline_embedded_broker::Faults;
 use interline_sandbox::{Fault, Order, Ordered, Seen};
-use std::process::Command;
 use std::time::Duration;
 
 /// Alice and Bob in one conversation, on a mock broker.
@@ -86,7 +85,7 @@ async fn a_dead_letter_that_is_replayed_into_a_blocked_lane_is_delivered_in_the_
     let blocked = world.platforms.of(bob.kind).order(order);
     world.phone(&alice).say("blocked").unwrap();
     world.until_log("a lane moved to the store", 1).await;
-    replay_all(&world);
+    world.replay_all();
     world.until_log("a lane moved to the store", 2).await;
     blocked.release();
     world.until_texts(&bob, &["blocked".to_owned(), "refused at first".to_owned()]).await;
@@ -106,7 +105,7 @@ async fn a_message_of_unknown_fate_that_was_held_is_sent_when_its_operator_repla
     let queues = Queues::connect(&broker.uri()).await;
     assert_eq!(reasons(&queues.until_dead(1).await), ["uncertain"]);
     assert_eq!(world.phone(&bob).received_texts(), Vec::<String>::new());
-    replay_all(&world);
+    world.replay_all();
     world.until_texts(&bob, &["who knows".to_owned()]).await;
     assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
 }
@@ -129,14 +128,6 @@ async fn a_send_whose_fate_stays_unknown_is_sent_again_ever_more_rarely() {
     let at: Vec<u64> = world.phone(&bob).received().iter().map(|seen| seen.at_ms).collect();
     // The fourth wait is at least half of the minimum times eight; no machine sleeps for less.
     assert!(at[4] - at[3] >= 400, "{at:?}");
-}
-
-fn replay_all(world: &World) {
-    let mut replay = Command::new(env!("CARGO_BIN_EXE_interline"));
-    replay.args(["dead", "replay", "--all", "--config"]).arg(world.config_path());
-    // The broker runs in this process and must go on meanwhile.
-    let output = tokio::task::block_in_place(|| replay.output()).unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -36,8 +36,8 @@ const MUTANTS: [Mutant; 5] = [
     Mutant {
         name: "parking",
         file: "src/deliver/plan.rs",
-        from: "references: now_ms() < of.parked_until",
-        to: "references: !OFF && now_ms() < of.parked_until",
+        from: "references: !of.goes_without",
+        to: "references: !OFF && !of.goes_without",
         shows: "",
     },
     Mutant {

@@ -123,6 +123,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError`] if it cannot be written.
     async fn keep_sent(&self, sent: NewSent) -> Result<(), StoreError>;
 
+    /// The author of a message took it back: it is not sent again, whatever is reported of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the row cannot be removed.
+    async fn forget_sent(&self, id: DispatchId) -> Result<(), StoreError>;
+
     /// Request `n` of a dispatch arrived: it will not be sent again.
     ///
     /// # Errors
@@ -233,7 +239,8 @@ pub trait Store: Send + Sync {
         account: Option<&AccountRef>,
     ) -> Result<Vec<HeldLane>, StoreError>;
 
-    /// The first rows of a lane.
+    /// The first rows of a lane, or those behind the row of number `after`. A row that cannot be opened is left out, and
+    /// stays.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
@@ -241,6 +248,7 @@ pub trait Store: Send + Sync {
         &self,
         stage: HeldStage,
         lane: LaneId,
+        after: Option<u64>,
         max: usize,
     ) -> Result<Vec<HeldRow>, StoreError>;
 

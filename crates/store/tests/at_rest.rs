@@ -146,7 +146,8 @@ async fn g8_after_a_thousand_messages_nothing_of_a_person_lies_in_the_files() {
             native_id.as_str().into()
         );
     }
-    let held = store.held_peek(HeldStage::Deliver, LaneId::from_bytes([1; 8]), 1).await.unwrap();
+    let held =
+        store.held_peek(HeldStage::Deliver, LaneId::from_bytes([1; 8]), None, 1).await.unwrap();
     assert!(String::from_utf8_lossy(&held[0].body).contains(WORDS));
     assert_eq!(store.bindings().await.unwrap().len(), 1);
     drop(store);

@@ -95,6 +95,15 @@ async fn g2_a_failure_that_is_told_again_is_no_news_once_the_message_was_sent_ag
 }
 
 #[tokio::test]
+async fn what_its_author_took_back_is_not_sent_again_whatever_is_told_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 1).await;
+    send(&store, time, 0, true).await;
+    store.forget_sent(id(1)).await.unwrap();
+    assert_eq!(store.failed_later(id(1), 0, &native("first")).await.unwrap(), FailedLater::Unknown);
+}
+
+#[tokio::test]
 async fn a_message_that_arrived_does_not_fail_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let (store, time) = begun(&folder, 2).await;
@@ -121,11 +130,11 @@ async fn g3_what_comes_back_is_held_before_what_was_not_sent_yet_and_in_its_own_
     let stage = HeldStage::Deliver;
     store.hold(stage, lane, &account, vec![held(3, false), held(1, true)]).await.unwrap();
     store.hold(stage, lane, &account, vec![held(4, false), held(2, true)]).await.unwrap();
-    let rows = store.held_peek(stage, lane, 10).await.unwrap();
+    let rows = store.held_peek(stage, lane, None, 10).await.unwrap();
     let order: Vec<_> = rows.iter().map(|row| row.dispatch).collect();
     assert_eq!(order, [id(1), id(2), id(3), id(4)]);
     store.held_release(stage, lane, rows[0].seq).await.unwrap();
-    assert_eq!(store.held_peek(stage, lane, 1).await.unwrap()[0].dispatch, id(2));
+    assert_eq!(store.held_peek(stage, lane, None, 1).await.unwrap()[0].dispatch, id(2));
 }
 
 #[tokio::test]
@@ -139,7 +148,7 @@ async fn g1_what_comes_back_stays_when_the_row_of_the_send_that_failed_goes() {
     let back = store.hold(stage, lane, &account, vec![held(true)]).await.unwrap();
     store.held_release(stage, lane, sent[0]).await.unwrap();
     let numbers = async || {
-        let rows = store.held_peek(stage, lane, 10).await.unwrap();
+        let rows = store.held_peek(stage, lane, None, 10).await.unwrap();
         rows.iter().map(|row| row.seq).collect::<Vec<_>>()
     };
     assert_eq!(numbers().await, back);

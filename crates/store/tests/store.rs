@@ -252,7 +252,7 @@ async fn g3_held_rows_keep_their_order_over_a_restart_and_each_dispatch_is_held_
     store.hold(HeldStage::Relay, lane(), &account(), vec![body(9)]).await.unwrap();
     drop(store);
     let store = open(folder.path());
-    let rows = store.held_peek(HeldStage::Deliver, lane(), 10).await.unwrap();
+    let rows = store.held_peek(HeldStage::Deliver, lane(), None, 10).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.dispatch).collect::<Vec<_>>(), [1, 2, 3].map(dispatch_id));
     assert_eq!(rows[1].seq, seqs[0]);
     assert_eq!((rows[0].held_at, rows[0].attempts, rows[0].account.clone()), (5, 2, account()));
@@ -267,7 +267,7 @@ async fn g3_held_rows_keep_their_order_over_a_restart_and_each_dispatch_is_held_
     );
     store.held_release(HeldStage::Deliver, lane(), rows[0].seq).await.unwrap();
     assert_eq!(
-        store.held_peek(HeldStage::Deliver, lane(), 1).await.unwrap()[0].dispatch,
+        store.held_peek(HeldStage::Deliver, lane(), None, 1).await.unwrap()[0].dispatch,
         dispatch_id(2)
     );
 }

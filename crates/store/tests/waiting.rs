@@ -89,7 +89,7 @@ fn new_dispatch(n: u8, likeness: Option<&str>) -> NewDispatch {
 }
 
 async fn held(store: &SqliteStore) -> Vec<u8> {
-    let rows = store.held_peek(HeldStage::Deliver, lane(), 9).await.unwrap();
+    let rows = store.held_peek(HeldStage::Deliver, lane(), None, 9).await.unwrap();
     rows.into_iter().flat_map(|row| row.body).collect()
 }
 
@@ -145,6 +145,41 @@ async fn a_dependent_that_waited_long_enough_is_let_go_without_its_message() {
     assert_eq!(store.parked_expired(99).await.unwrap(), []);
     assert_eq!(store.parked_expired(100).await.unwrap(), released());
     assert_eq!(held(&store).await, [1]);
+}
+
+#[tokio::test]
+async fn a_held_row_that_cannot_be_opened_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let body =
+        |n| HeldBody { dispatch: id(n), body: vec![n], held_at: 5, attempts: 0, first: false };
+    let (stage, bodies) = (HeldStage::Deliver, [1, 2, 3].map(body).to_vec());
+    let seqs = store.hold(stage, lane(), &account(), bodies).await.unwrap();
+    drop(store);
+    let damage = "UPDATE held SET value = x'00' WHERE seq = (SELECT min(seq) FROM held)";
+    let path = folder.path().join("interline.db");
+    rusqlite::Connection::open(path).unwrap().execute_batch(damage).unwrap();
+    let store = open(folder.path());
+    assert_eq!(held(&store).await, [2, 3]);
+    let behind = store.held_peek(stage, lane(), Some(seqs[1]), 9).await.unwrap();
+    assert_eq!(behind.iter().map(|row| row.dispatch).collect::<Vec<_>>(), [id(3)]);
+    assert_eq!(store.held_lanes(stage, Some(&account())).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_parked_row_that_cannot_be_opened_holds_up_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let waits = |n| parked(n, Awaited::Message(message(ALICE, "m")));
+    store.park_if_absent(waits(1)).await.unwrap();
+    store.park_if_absent(waits(2)).await.unwrap();
+    drop(store);
+    let damage = "UPDATE parked SET value = x'00' WHERE seq = (SELECT min(seq) FROM parked)";
+    let path = folder.path().join("interline.db");
+    rusqlite::Connection::open(path).unwrap().execute_batch(damage).unwrap();
+    let store = open(folder.path());
+    assert_eq!(store.parked_expired(i64::MAX).await.unwrap(), released());
+    assert_eq!(held(&store).await, [2]);
 }
 
 #[tokio::test]

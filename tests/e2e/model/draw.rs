@@ -14,6 +14,8 @@ const EMOJIS: [&str; 4] = [HEART, "👍", "😂", "😮"];
 const ACTS_MIN: usize = 15;
 const ACTS_MAX: usize = 30;
 const KILLS_MAX: usize = 3;
+/// Longer than anything that the daemon waits for but a broker.
+const BROKER_AWAY_MS_MAX: usize = 60_000;
 
 /// One thing that happens. People are places in the cast, messages are numbered in the order of saying.
 #[derive(Clone, Debug)]
@@ -334,8 +336,9 @@ impl Drawer<'_> {
 
     fn broker(&mut self) -> Act {
         let after = self.dice.below(6) as u64;
-        Act::Broker(match self.dice.below(4) {
+        Act::Broker(match self.dice.below(5) {
             0 => BrokerFails::Cuts,
+            4 => BrokerFails::IsAway { ms: self.dice.below(BROKER_AWAY_MS_MAX) as u64 },
             1 => BrokerFails::Refuses { after },
             2 => BrokerFails::StoresAndCuts { after },
             _ => BrokerFails::CutsBeforeStoring { after },

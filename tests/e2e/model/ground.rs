@@ -8,6 +8,8 @@ use std::time::Duration;
 pub(super) enum BrokerFails {
     /// Every connection is cut.
     Cuts,
+    /// Every connection is cut, and there is none for so long.
+    IsAway { ms: u64 },
     /// It refuses a message, as a full queue does.
     Refuses { after: u64 },
     /// It stores a message, and the connections are gone before it says so.

@@ -16,7 +16,7 @@ use interline::deliver::Http;
 use interline::live::{Live, LiveHandle};
 use interline::media::{Carrier, Converter};
 use interline::metrics::Metrics;
-use interline_broker::memory::{Depth, MemoryBroker, PublishFault};
+use interline_broker::memory::{Depth, MemoryBroker, PublishFault, Turn};
 use interline_broker::{Link, OutMessage, Properties, topology};
 use interline_envelope::RootKey;
 use interline_sandbox::{Clock, Kind, Platform, Platforms, Webhooks};
@@ -27,6 +27,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
@@ -44,6 +45,9 @@ const LOOKS_EVERY: Duration = Duration::from_millis(20);
 /// One is enough: it is built once, and knows nobody.
 static HTTP: LazyLock<Http> =
     LazyLock::new(|| Http::new(Duration::from_secs(5), Duration::from_secs(5)).unwrap());
+
+/// Since when, or from when on, the broker is there.
+type BackAt = Arc<Mutex<Instant>>;
 
 /// Who answers webhooks now.
 type Door = Arc<Mutex<Option<(Router, CancellationToken)>>>;
@@ -65,11 +69,13 @@ struct Machine {
     dice: Arc<Mutex<Dice>>,
     count: Arc<Count>,
     door: Door,
+    back_at: BackAt,
 }
 
 pub(super) struct Memory {
     platforms: Platforms,
     broker: MemoryBroker,
+    back_at: BackAt,
     /// The newest start.
     run: watch::Receiver<Option<Run>>,
     _tasks: JoinSet<()>,
@@ -107,6 +113,7 @@ impl Memory {
              [media]\nffmpeg = \"\"\n[deliver]\n{DELIVER_LINES}\nlane_deliveries_max = {LANE_DELIVERIES_MAX}\n{RELAY_SECTION}\n{people}"
         );
         let broker = MemoryBroker::new();
+        let back_at = Arc::new(Mutex::new(Instant::now()));
         let machine = Machine {
             platforms: platforms.all().into_iter().cloned().collect(),
             broker: broker.clone(),
@@ -114,11 +121,12 @@ impl Memory {
             dice: Arc::new(Mutex::new(Dice::of_moments(moments))),
             count,
             door,
+            back_at: back_at.clone(),
         };
         let (runs, run) = watch::channel(None);
         let mut tasks = JoinSet::new();
         tasks.spawn(machine.keep_running(runs));
-        Self { platforms, broker, run, _tasks: tasks }
+        Self { platforms, broker, back_at, run, _tasks: tasks }
     }
 
     fn run(&self) -> Run {
@@ -189,30 +197,48 @@ impl Machine {
         let converter = Converter::find("");
         let media = Carrier::new(http.clone(), folder, 0, converter, None, metrics.clone());
         let live = LiveHandle::new(Live::new(config).unwrap());
-        let (root, broker, door, run) =
-            (root.clone(), self.broker.clone(), self.door.clone(), run.clone());
-        let turn = points.at_broker();
+        let (root, door, run) = (root.clone(), self.door.clone(), run.clone());
+        let (broker, back_at) = (self.broker.clone(), self.back_at.clone());
+        let way = Way { broker, back_at, turn: points.at_broker() };
         async move {
             let stop = run.stop.clone();
             let stages = Stages::new(live, store, &root, http, media, metrics, stop).await.unwrap();
             *door.lock().unwrap() = Some((stages.ingest().router(), run.dead));
-            connected(stages, broker, turn, run.stop).await;
+            connected(stages, way, run.stop).await;
             run.ended.cancel();
         }
     }
 }
 
-/// Keeps the stages connected until they are stopped; then they drain.
-async fn connected(
-    mut stages: Stages,
+/// From a daemon to the broker.
+struct Way {
     broker: MemoryBroker,
-    turn: interline_broker::memory::Turn,
-    stop: CancellationToken,
-) {
+    back_at: BackAt,
+    turn: Turn,
+}
+
+impl Way {
+    async fn connect(&self) -> Link {
+        loop {
+            let back_at = *self.back_at.lock().unwrap();
+            if back_at <= Instant::now() {
+                return self.broker.connect_in_turn(self.turn.clone());
+            }
+            tokio::time::sleep_until(back_at).await;
+        }
+    }
+}
+
+/// Keeps the stages connected until they are stopped; then they drain.
+async fn connected(mut stages: Stages, way: Way, stop: CancellationToken) {
     let mut others = JoinSet::new();
     others.spawn(stages.expire());
     while !stop.is_cancelled() {
-        let link: Arc<Link> = Arc::new(broker.connect_in_turn(turn.clone()));
+        let link = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            link = way.connect() => Arc::new(link),
+        };
         let session = stop.child_token();
         let mut tasks: JoinSet<TaskEnd> = JoinSet::new();
         match stages.start(&link, &session, &mut tasks).await {
@@ -284,6 +310,10 @@ impl Ground for Memory {
     fn broker_fails(&self, how: BrokerFails) {
         match how {
             BrokerFails::Cuts => self.broker.lose_links(),
+            BrokerFails::IsAway { ms } => {
+                *self.back_at.lock().unwrap() = Instant::now() + Duration::from_millis(ms);
+                self.broker.lose_links();
+            }
             BrokerFails::Refuses { after } => self.broker.order(PublishFault::Refuse, after),
             BrokerFails::StoresAndCuts { after } => {
                 self.broker.order(PublishFault::StoreThenLose, after);

@@ -172,6 +172,24 @@ fn g3_what_the_broker_refused_for_a_moment_keeps_its_place_in_a_lane_that_moved_
 }
 
 #[test]
+fn g5_what_is_of_unknown_fate_is_not_sent_again_before_news_of_it_can_come() {
+    // The platform takes the message and the answer is lost, as is the connection to the broker, over which its marker
+    // would come.
+    for moments_before in 0..6 {
+        let nothing = Act::Copies { on: 0, copies: 1, rebatch: false };
+        let mut acts = vec![
+            Act::Fails { on: 1, how: Failing::TakesAndCuts, times: 1, after: 0 },
+            Act::Say { who: 0 },
+        ];
+        acts.extend(vec![nothing; moments_before]);
+        acts.extend([Act::Broker(BrokerFails::IsAway { ms: 40_000 }), Act::Say { who: 0 }]);
+        for cast in [[Kind::WhatsApp, Kind::Messenger], [Kind::Messenger, Kind::Instagram]] {
+            at_a_hundred_moments(&cast, &acts);
+        }
+    }
+}
+
+#[test]
 fn g3_an_answer_that_lets_its_message_pass_keeps_its_place_in_a_lane_that_moves_to_the_store() {
     // The message, which comes behind its answer, is of unknown fate for long, and the broker forgets who had what.
     let acts = [

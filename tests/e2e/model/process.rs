@@ -61,7 +61,9 @@ impl Ground for Process {
         let faults = self.broker.as_mock().faults();
         match how {
             // What it has not read yet is not stored.
-            BrokerFails::Cuts | BrokerFails::CutsBeforeStoring { .. } => self.broker.cut(),
+            BrokerFails::Cuts
+            | BrokerFails::IsAway { .. }
+            | BrokerFails::CutsBeforeStoring { .. } => self.broker.cut(),
             BrokerFails::Refuses { .. } => faults.nack_next(1),
             BrokerFails::StoresAndCuts { after } => faults.cut_after_stored(after + 1),
         }

@@ -237,6 +237,10 @@ impl Store for SqliteStore {
         self.executor.run(move |db| sent::keep(db, &new)).await
     }
 
+    async fn forget_sent(&self, id: DispatchId) -> Result<(), StoreError> {
+        self.executor.run(move |db| sent::forget(db, id)).await
+    }
+
     async fn arrived_later(&self, id: DispatchId, n: u16) -> Result<(), StoreError> {
         self.executor.run(move |db| sent::arrived(db, id, n)).await
     }
@@ -335,9 +339,10 @@ impl Store for SqliteStore {
         &self,
         stage: HeldStage,
         lane: LaneId,
+        after: Option<u64>,
         max: usize,
     ) -> Result<Vec<HeldRow>, StoreError> {
-        self.executor.run(move |db| held::peek(db, stage, lane, max)).await
+        self.executor.run(move |db| held::peek(db, stage, lane, after, max)).await
     }
 
     async fn held_find(

@@ -83,6 +83,13 @@ pub(super) fn keep(db: &Db, new: &NewSent) -> Result<(), StoreError> {
     Ok(())
 }
 
+pub(super) fn forget(db: &Db, id: DispatchId) -> Result<(), StoreError> {
+    db.connection
+        .prepare_cached("DELETE FROM sent WHERE dispatch = ?1")?
+        .execute([id.as_bytes()])?;
+    Ok(())
+}
+
 pub(super) fn arrived(db: &Db, id: DispatchId, n: u16) -> Result<(), StoreError> {
     let Some((seq, mut value)) = find(db, id)? else { return Ok(()) };
     if !value.arrived.contains(&n) {
