@@ -183,7 +183,7 @@ impl Delivering {
             let state = begun.as_ref().and_then(|rows| rows.get(n)).map(|row| row.state.clone());
             let last = n + 1 == requests.len();
             let sent = match state {
-                Some(RequestState::Sent { native_ids }) => {
+                Some(RequestState::Sent { native_ids, .. }) => {
                     // Where a marker settled it, its copies are not recorded yet, and replies look for them.
                     self.record_sent(&of.dispatch, n, native_ids, last).await?;
                     if last {
@@ -472,15 +472,17 @@ impl Delivering {
         self.record_outcome(dispatch, number(n), outcome, copies, finish).await
     }
 
-    /// Who wants to know when a message is read; nobody where the conversation keeps that to itself.
+    /// Who wants to know when a message is read; nothing where the conversation keeps that to itself.
     fn receipt_wanted(&self, dispatch: &Dispatch) -> Option<ReceiptWanted> {
         let live = self.live();
         let conversation = live.directory.conversation(&dispatch.conversation)?;
-        let readers = u16::try_from(conversation.participants.len().saturating_sub(1));
         let author = dispatch.origin.account.clone();
-        // What the account itself said was written by nobody who could see a receipt.
-        let is_wanted = conversation.receipts && !dispatch.envelope.echo;
-        is_wanted.then(|| ReceiptWanted { author, readers: readers.unwrap_or(u16::MAX) })
+        // What the account itself said was written by nobody who could see a receipt, and what is told of a message is
+        // none of its author's: somebody reads up to it all the same.
+        let is_told = references::carried(dispatch).is_some() && !dispatch.envelope.echo;
+        let readers = if is_told { conversation.participants.len().saturating_sub(1) } else { 0 };
+        let readers = u16::try_from(readers).unwrap_or(u16::MAX);
+        conversation.receipts.then_some(ReceiptWanted { author, readers })
     }
 
     /// The origin's own copy, so that a reply to one's own message resolves.
@@ -540,7 +542,7 @@ const fn is_fleeting(kind: Kind) -> bool {
 
 fn settled(row: Option<&DispatchRow>, n: usize) -> Option<Vec<Redacted<String>>> {
     match &row?.requests.get(n)?.state {
-        RequestState::Sent { native_ids } => Some(native_ids.clone()),
+        RequestState::Sent { native_ids, .. } => Some(native_ids.clone()),
         RequestState::Planned | RequestState::Intended { .. } | RequestState::Rejected => None,
     }
 }

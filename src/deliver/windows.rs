@@ -15,9 +15,17 @@ const KNOWN_MAX: usize = 16_384;
 /// What people said counts against an account's budget up to this number.
 const SAID_MAX: u32 = 1_000;
 
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// As it is written down.
+    window: Window,
+    /// When the person last opened it, also where that is not written down since it was open.
+    heard: i64,
+}
+
 #[derive(Debug, Default)]
 struct Inner {
-    known: HashMap<Address, Window>,
+    known: HashMap<Address, Known>,
     /// By person; a lane that waits holds its [`Listener`]. Bounded by the lanes.
     waiting: HashMap<Address, Arc<Notify>>,
     /// Openings that are being written down, by person. Bounded by the events that are open.
@@ -80,7 +88,8 @@ impl Windows {
         let mut inner = self.lock();
         let Inner { known, announced, .. } = &mut *inner;
         // Of a person who is not known the store may know a refusal, which only the later opening is behind.
-        if let Some(window) = known.get(address) {
+        if let Some(Known { window, heard }) = known.get_mut(address) {
+            *heard = at.max(*heard);
             let announced = announced.get(address).copied().unwrap_or(i64::MIN);
             let soon = Window { opened: window.opened.max(announced), ..*window };
             if !soon.is_news(at) {
@@ -94,7 +103,12 @@ impl Windows {
 
     /// Writes down that the platform refused at `at` what was for this person.
     pub(crate) async fn refused(&self, address: &Address, at: i64) -> Result<(), StoreError> {
-        let row = self.store.window_refused(address, at).await?;
+        let mut row = self.store.window_refused(address, at).await?;
+        let heard = self.lock().known.get(address).map(|known| known.heard);
+        if let Some(heard) = heard.filter(|heard| *heard >= at && *heard > row.opened) {
+            // The person wrote while the platform was asked.
+            row = self.store.window_opened(address, heard).await?;
+        }
         self.remember(address, Window { opened: row.opened, refused: row.refused });
         Ok(())
     }
@@ -106,14 +120,14 @@ impl Windows {
         lasts_hours: u32,
         now: i64,
     ) -> Result<Passage, StoreError> {
-        let known = self.lock().known.get(address).copied();
+        let known = self.lock().known.get(address).map(|known| known.window);
         let window = match known {
             Some(window) => window,
             None => {
                 let row = self.store.window_of(address).await?;
                 let window = Window { opened: row.opened, refused: row.refused };
                 // Relay may have heard the person while the store was asked.
-                *entry(&mut self.lock(), address, window)
+                entry(&mut self.lock(), address, window).window
             }
         };
         Ok(window.passage(lasts_hours, now))
@@ -133,12 +147,12 @@ impl Windows {
 
     fn remember(&self, address: &Address, window: Window) {
         let mut inner = self.lock();
-        *entry(&mut inner, address, window) = window;
+        entry(&mut inner, address, window).window = window;
     }
 }
 
 /// The entry of a window; where there is none, `window` is one.
-fn entry<'a>(inner: &'a mut Inner, address: &Address, window: Window) -> &'a mut Window {
+fn entry<'a>(inner: &'a mut Inner, address: &Address, window: Window) -> &'a mut Known {
     if inner.known.len() >= KNOWN_MAX && !inner.known.contains_key(address) {
         // Half of them go; those who go on talking are known again soon.
         let mut keep = false;
@@ -147,7 +161,8 @@ fn entry<'a>(inner: &'a mut Inner, address: &Address, window: Window) -> &'a mut
             keep
         });
     }
-    inner.known.entry(address.clone()).or_insert(window)
+    let known = Known { window, heard: window.opened };
+    inner.known.entry(address.clone()).or_insert(known)
 }
 
 impl Announcement {
@@ -274,6 +289,18 @@ mod tests {
         before.record().await.unwrap();
         let passage = windows.passage(&person(1), 24, NOW + 4).await.unwrap();
         assert_eq!(passage, Passage::Open);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_what_was_asked_before_the_person_wrote_again_closes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let windows = windows(&folder);
+        windows.announce(&person(1), NOW).unwrap().record().await.unwrap();
+        assert!(windows.announce(&person(1), NOW + 2).is_none(), "it is known to be open");
+        windows.refused(&person(1), NOW + 1).await.unwrap();
+        assert_eq!(windows.passage(&person(1), 24, NOW + 3).await.unwrap(), Passage::Open);
+        windows.refused(&person(1), NOW + 3).await.unwrap();
+        assert_eq!(windows.passage(&person(1), 24, NOW + 4).await.unwrap(), Passage::Closed);
     }
 
     #[tokio::test]

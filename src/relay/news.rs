@@ -8,7 +8,7 @@ use crate::wire::Marker;
 use interline_envelope::{
     Address, Author, Dispatch, Envelope, IdKey, Origin, Redacted, Target, Unknown,
 };
-use interline_store::{EchoOf, NativeMessage, ReadByAll, ReadUpTo, Store};
+use interline_store::{EchoOf, NativeMessage, ReadByAll, ReadUpTo, Reading, Store};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -130,9 +130,12 @@ async fn tell_authors(
     read: Read,
 ) -> Result<(), RelayError> {
     let now = crate::clock::now_ms();
-    let by_all = until_recorded(|| store.read(&read.reader, read.up_to.clone(), now)).await?;
-    publish(lanes, receipts(ids, &read, by_all.unwrap_or_default())).await?;
-    until_recorded(|| store.read_noted(&read.reader, read.up_to.clone())).await?;
+    let reading = until_recorded(|| store.read(&read.reader, read.up_to.clone(), now)).await?;
+    let Reading { by_all, last } = reading.unwrap_or_default();
+    publish(lanes, receipts(ids, &read, by_all)).await?;
+    if let Some(last) = last {
+        until_recorded(|| store.read_noted(&read.reader, last.clone())).await?;
+    }
     Ok(())
 }
 

@@ -52,3 +52,17 @@ async fn on_instagram_the_author_sees_that_whatsapp_has_read() {
 async fn where_three_take_part_the_author_sees_it_when_both_others_have_read() {
     shows_the_author(whatsapp(1, "Alice"), &[messenger(1, "Bob"), instagram(1, "Carla")]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_author_sees_that_a_message_was_read_though_what_was_read_last_told_of_its_edit() {
+    let broker = Broker::mock().await.unwrap();
+    let (bob, carla) = (messenger(1, "Bob"), instagram(1, "Carla"));
+    let mut world = world(&broker, &[bob.clone(), carla.clone()]).await;
+    world.start();
+    let said = world.phone(&bob).say("at nien").unwrap();
+    world.phone(&bob).edit(&said, "at nine").unwrap();
+    world.until(&carla, "both", |view| view.len() == 2).await;
+    world.phone(&carla).read().unwrap();
+    world.until(&bob, "it is marked", |view| is_marked(view, 1)).await;
+    assert_eq!(world.stop().await, Some(0));
+}

@@ -17,8 +17,9 @@ pub use key_file::RootKeyFile;
 pub use rows::{
     Awaited, Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane,
     HeldRow, HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked,
-    NewReaction, NewSent, Parked, ReactionShown, ReadByAll, ReadUpTo, ReceiptWanted, Released,
-    RequestOutcome, RequestPlan, RequestRow, RequestState, ServiceWindow, Settings, Settled,
+    NewReaction, NewSent, Parked, ReactionShown, ReadByAll, ReadUpTo, Reading, ReceiptWanted,
+    Released, RequestOutcome, RequestPlan, RequestRow, RequestState, ServiceWindow, Settings,
+    Settled,
 };
 pub use sqlite::{SqliteStore, Turn};
 
@@ -198,23 +199,18 @@ pub trait Store: Send + Sync {
         time: i64,
     ) -> Result<EchoOf, StoreError>;
 
-    /// A person has read so far. Answers with the messages that now everybody has read, in the order in which they were
-    /// sent; the same again until [`Store::read_noted`], so that a crash between the two loses no receipt.
+    /// A person has read so far. Answers with the messages that now everybody has read; the same again until
+    /// [`Store::read_noted`], so that a crash between the two loses no receipt.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
-    async fn read(
-        &self,
-        chat: &Address,
-        up_to: ReadUpTo,
-        now: i64,
-    ) -> Result<Vec<ReadByAll>, StoreError>;
+    async fn read(&self, chat: &Address, up_to: ReadUpTo, now: i64) -> Result<Reading, StoreError>;
 
-    /// What a person has read is on its way to the authors.
+    /// What a person has read, up to [`Reading::last`], is on its way to the authors. What came since is unread.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
-    async fn read_noted(&self, chat: &Address, up_to: ReadUpTo) -> Result<(), StoreError>;
+    async fn read_noted(&self, chat: &Address, last: Redacted<String>) -> Result<(), StoreError>;
 
     /// Appends to a lane's held rows, in order; a dispatch that the lane already holds is kept once. Answers with the
     /// rows' numbers.

@@ -84,9 +84,23 @@ pub enum RequestState {
     Sent {
         /// The ids that the platform gave.
         native_ids: Vec<Redacted<String>>,
+        /// When its intent was written, UTC milliseconds, where that is known.
+        #[serde(default)]
+        at: Option<i64>,
     },
     /// The platform will never take it.
     Rejected,
+}
+
+impl RequestState {
+    /// When the intent was written, of what was not planned anew since: UTC milliseconds.
+    pub(crate) const fn intended_at(&self) -> Option<i64> {
+        match self {
+            Self::Intended { at } => Some(*at),
+            Self::Sent { at, .. } => *at,
+            Self::Planned | Self::Rejected => None,
+        }
+    }
 }
 
 /// One request of a dispatch.
@@ -270,6 +284,15 @@ pub enum ReadUpTo {
     Message(Redacted<String>),
 }
 
+/// What a person has read by now, and nobody was told of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// What by that all have read, in the order in which it was sent.
+    pub by_all: Vec<ReadByAll>,
+    /// The id of the last copy that the person has read; nothing if there is none.
+    pub last: Option<Redacted<String>>,
+}
+
 /// A message that all who hear its author have read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadByAll {
@@ -284,7 +307,7 @@ pub struct ReadByAll {
 pub struct ReceiptWanted {
     /// The author.
     pub author: Address,
-    /// How many have to read it before the author sees that.
+    /// How many have to read it before the author sees that; 0: it only has its place among what they read.
     pub readers: u16,
 }
 

@@ -94,7 +94,7 @@ async fn g5_a_dispatch_resumes_after_a_restart_with_the_plan_it_began_with() {
     assert_eq!(
         states,
         [
-            RequestState::Sent { native_ids: vec!["n0".into()] },
+            RequestState::Sent { native_ids: vec!["n0".into()], at: Some(10) },
             RequestState::Intended { at: 20 },
             RequestState::Planned
         ]
@@ -124,7 +124,10 @@ async fn g5_a_marker_that_came_back_wins_over_a_later_not_sent() {
     assert_eq!(store.settle(new.id, 0, vec!["n".into()]).await.unwrap(), Settled::AlreadyKnown);
     store.outcome(new.id, new.time, 0, RequestOutcome::NotSent, vec![], None).await.unwrap();
     let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
-    assert_eq!(row.requests[0].state, RequestState::Sent { native_ids: vec!["n".into()] });
+    assert_eq!(
+        row.requests[0].state,
+        RequestState::Sent { native_ids: vec!["n".into()], at: Some(10) }
+    );
     assert_eq!(store.settle(dispatch_id(9), 0, vec![]).await.unwrap(), Settled::Unknown);
     let plan = store.plan_of(new.id, 0).await.unwrap();
     assert_eq!(plan.as_ref(), new.plans.first().map(|plan| &plan.body));

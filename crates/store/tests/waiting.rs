@@ -6,8 +6,8 @@
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
 use interline_store::{
     Awaited, Begun, DispatchState, EchoOf, HeldBody, HeldStage, NativeMessage, NewCopy,
-    NewDispatch, NewParked, Parked, ReadByAll, ReadUpTo, ReceiptWanted, Released, RequestOutcome,
-    RequestPlan, RequestState, Settings, SqliteStore, Store, StoreError,
+    NewDispatch, NewParked, Parked, ReadByAll, ReadUpTo, Reading, ReceiptWanted, Released,
+    RequestOutcome, RequestPlan, RequestState, Settings, SqliteStore, Store, StoreError,
 };
 use std::path::Path;
 
@@ -244,7 +244,10 @@ async fn g5_an_echo_that_looks_like_an_open_send_settles_it() {
         assert_eq!(same, EchoOf::Ours, "also when it comes twice before its copy is recorded");
     }
     let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
-    assert_eq!(row.requests[0].state, RequestState::Sent { native_ids: vec!["n".into()] });
+    assert_eq!(
+        row.requests[0].state,
+        RequestState::Sent { native_ids: vec!["n".into()], at: Some(10) }
+    );
     assert_eq!(recognised(&store, "x", "text:bye").await, EchoOf::SomebodyElse);
 }
 
@@ -303,7 +306,10 @@ async fn g5_the_late_echo_of_a_send_that_was_made_twice_settles_no_other_send() 
     assert_eq!(row.requests[0].state, RequestState::Intended { at: 30 });
     assert_eq!(recognised(&store, "next", "text:ok").await, EchoOf::Ours);
     let row = store.dispatch(next.id, next.time).await.unwrap().unwrap();
-    assert_eq!(row.requests[0].state, RequestState::Sent { native_ids: vec!["next".into()] });
+    assert_eq!(
+        row.requests[0].state,
+        RequestState::Sent { native_ids: vec!["next".into()], at: Some(30) }
+    );
 }
 
 fn read_by_all(copy: &str) -> ReadByAll {
@@ -321,14 +327,43 @@ async fn a_receipt_says_the_same_until_it_is_noted() {
     let (bob, until) = (address(BOB), ReadUpTo::Time(20));
     for _ in 0..2 {
         let read = store.read(&bob, until.clone(), now()).await.unwrap();
-        assert_eq!(read, [read_by_all("a"), read_by_all("b")]);
+        assert_eq!(read.by_all, [read_by_all("a"), read_by_all("b")]);
+        assert_eq!(read.last, Some("b".into()));
     }
-    store.read_noted(&bob, until.clone()).await.unwrap();
-    assert_eq!(store.read(&bob, until, now()).await.unwrap(), []);
-    let third = ReadUpTo::Message("c".into());
-    assert_eq!(store.read(&bob, third, now()).await.unwrap(), [read_by_all("c")]);
+    // It was under way when the person read, and is recorded before that is noted.
+    store.record_copies(vec![copy(4, BOB, "d", 1, 20)]).await.unwrap();
+    store.read_noted(&bob, "b".into()).await.unwrap();
+    assert_eq!(store.read(&bob, until, now()).await.unwrap(), Reading::default());
+    let fourth = ReadUpTo::Message("d".into());
+    let read = store.read(&bob, fourth, now()).await.unwrap();
+    assert_eq!(read.by_all, [read_by_all("c"), read_by_all("d")]);
     let foreign = ReadUpTo::Message("unknown".into());
-    assert_eq!(store.read(&bob, foreign, now()).await.unwrap(), []);
+    assert_eq!(store.read(&bob, foreign, now()).await.unwrap(), Reading::default());
+}
+
+#[tokio::test]
+async fn a_copy_has_the_time_of_its_intent_also_where_its_marker_came_before_the_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let new = new_dispatch(1, None);
+    store.begin(new.clone(), 10).await.unwrap();
+    store.settle(new.id, 0, vec!["b".into()]).await.unwrap();
+    let sent = RequestOutcome::Sent { native_ids: vec!["b".into()] };
+    // The answer was lost, and what the marker said was looked up much later.
+    let copies = vec![copy(1, BOB, "b", 1, 99)];
+    store.outcome(new.id, new.time, 0, sent, copies, None).await.unwrap();
+    let read = store.read(&address(BOB), ReadUpTo::Time(20), now()).await.unwrap();
+    assert_eq!(read.by_all, [read_by_all("b")]);
+}
+
+#[tokio::test]
+async fn what_only_has_its_place_among_what_was_read_is_nobodys_receipt() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let copies = vec![copy(1, BOB, "a", 1, 10), copy(2, BOB, "b", 0, 20)];
+    store.record_copies(copies).await.unwrap();
+    let read = store.read(&address(BOB), ReadUpTo::Message("b".into()), now()).await.unwrap();
+    assert_eq!(read, Reading { by_all: vec![read_by_all("a")], last: Some("b".into()) });
 }
 
 #[tokio::test]
@@ -339,10 +374,10 @@ async fn where_several_listen_a_message_is_read_when_all_have_read_it() {
     store.record_copies(copies).await.unwrap();
     let (bob, carol) = (address(BOB), address(CAROL));
     let bobs = ReadUpTo::Message("b".into());
-    assert_eq!(store.read(&bob, bobs.clone(), now()).await.unwrap(), []);
-    store.read_noted(&bob, bobs.clone()).await.unwrap();
-    assert_eq!(store.read(&bob, bobs, now()).await.unwrap(), [], "one person counts once");
-    let carols = store.read(&carol, ReadUpTo::Time(10), now()).await.unwrap();
+    assert_eq!(store.read(&bob, bobs.clone(), now()).await.unwrap().by_all, []);
+    store.read_noted(&bob, "b".into()).await.unwrap();
+    assert_eq!(store.read(&bob, bobs, now()).await.unwrap().by_all, [], "one person counts once");
+    let carols = store.read(&carol, ReadUpTo::Time(10), now()).await.unwrap().by_all;
     assert_eq!(carols, [read_by_all("c")]);
 }
 
@@ -354,6 +389,6 @@ async fn g9_the_unread_copies_of_a_chat_are_bounded() {
         store.record_copies(vec![copy(n, BOB, &format!("m{n}"), 1, n.into())]).await.unwrap();
     }
     let read = store.read(&address(BOB), ReadUpTo::Time(1_000), now()).await.unwrap();
-    assert_eq!(read.len(), 64);
-    assert_eq!(read[63], read_by_all("m99"));
+    assert_eq!(read.by_all.len(), 64);
+    assert_eq!(read.by_all[63], read_by_all("m99"));
 }

@@ -23,6 +23,18 @@ pub(super) enum Act {
     Say {
         who: usize,
     },
+    /// Says what only WhatsApp shows in one piece.
+    SayLong {
+        who: usize,
+    },
+    /// Reads all that there is.
+    Read {
+        who: usize,
+    },
+    /// Has written last too long ago: whoever wants to reach this person has to wait.
+    IsAway {
+        who: usize,
+    },
     Reply {
         who: usize,
         to: usize,
@@ -132,8 +144,14 @@ impl Play {
             (0..3).filter(|place| *place != left_out).map(|place| all[place]).collect();
         let native_edits = dice.below(2) == 0;
         let count = ACTS_MIN + dice.below(ACTS_MAX - ACTS_MIN + 1);
-        let mut drawer =
-            Drawer { dice, cast: &cast, said: Vec::new(), reactions: HashMap::new(), kills: 0 };
+        let mut drawer = Drawer {
+            dice,
+            cast: &cast,
+            said: Vec::new(),
+            reactions: HashMap::new(),
+            away: vec![false; cast.len()],
+            kills: 0,
+        };
         let mut acts = vec![drawer.say()];
         while acts.len() < count {
             acts.extend(drawer.draw());
@@ -180,6 +198,7 @@ impl Dice {
 /// What was said, as far as it matters for what may be drawn next.
 struct Said {
     author: usize,
+    is_long: bool,
     taken_back: bool,
 }
 
@@ -188,6 +207,8 @@ struct Drawer<'a> {
     cast: &'a [Kind],
     said: Vec<Said>,
     reactions: HashMap<(usize, usize), &'static str>,
+    /// Whom nothing reaches before they write.
+    away: Vec<bool>,
     kills: usize,
 }
 
@@ -195,7 +216,10 @@ impl Drawer<'_> {
     /// The next act; nothing if what the dice say cannot be done now.
     fn draw(&mut self) -> Option<Act> {
         match self.dice.below(100) {
-            0..30 => Some(self.say()),
+            0..22 => Some(self.say()),
+            22..25 => Some(self.say_long()),
+            25..27 => Some(Act::Read { who: self.anybody() }),
+            27..30 => self.goes_away(),
             30..47 => self.reply(),
             47..61 => self.react(),
             61..66 => self.unreact(),
@@ -222,25 +246,59 @@ impl Drawer<'_> {
     }
 
     fn hears(&mut self, author: usize) {
-        self.said.push(Said { author, taken_back: false });
+        self.said.push(Said { author, is_long: false, taken_back: false });
+        self.away[author] = false;
     }
 
     fn say(&mut self) -> Act {
         let who = self.anybody();
+        self.said_by(who)
+    }
+
+    fn said_by(&mut self, who: usize) -> Act {
         self.hears(who);
         Act::Say { who }
+    }
+
+    fn say_long(&mut self) -> Act {
+        let who = self.anybody();
+        self.hears(who);
+        self.said.last_mut().expect("it was just said").is_long = true;
+        Act::SayLong { who }
+    }
+
+    /// What WhatsApp took and reports as too late comes behind what it took since: its order is not drawn here.
+    fn goes_away(&mut self) -> Option<Act> {
+        let who = self.anybody();
+        if self.cast[who] == Kind::WhatsApp {
+            return None;
+        }
+        self.away[who] = true;
+        Some(Act::IsAway { who })
+    }
+
+    /// True if somebody may not have got a message before writing.
+    fn lacks(&self, who: usize, message: usize) -> bool {
+        self.away[who] && self.said[message].author != who
     }
 
     fn reply(&mut self) -> Option<Act> {
         let who = self.anybody();
         let to = self.message(|_| true)?;
+        if self.lacks(who, to) {
+            return Some(self.said_by(who));
+        }
         self.hears(who);
         Some(Act::Reply { who, to })
     }
 
     fn react(&mut self) -> Option<Act> {
         let who = self.anybody();
-        let to = self.message(|_| true)?;
+        // What can only be told quotes the first words of a long text: the reference does not cut texts.
+        let to = self.message(|said| !said.is_long)?;
+        if self.lacks(who, to) {
+            return Some(self.said_by(who));
+        }
         let emoji = self.dice.of(&EMOJIS)?;
         let before = self.reactions.get(&(who, to)).copied();
         if before == Some(emoji) {
@@ -255,19 +313,22 @@ impl Drawer<'_> {
         set.retain(|(_, to)| !self.said[*to].taken_back);
         set.sort_unstable();
         let (who, to) = self.dice.of(&set)?;
+        if self.lacks(who, to) {
+            return Some(self.said_by(who));
+        }
         self.reactions.remove(&(who, to));
         Some(Act::Unreact { who, to })
     }
 
     fn edit(&mut self) -> Option<Act> {
         let who = self.anybody();
-        let of = self.message(|said| said.author == who)?;
+        let of = self.message(|said| said.author == who && !said.is_long)?;
         Some(Act::Edit { who, of })
     }
 
     fn unsend(&mut self) -> Option<Act> {
         let who = self.anybody();
-        let of = self.message(|said| said.author == who)?;
+        let of = self.message(|said| said.author == who && !said.is_long)?;
         if self.cast[who] == Kind::Messenger {
             return None;
         }
@@ -278,6 +339,9 @@ impl Drawer<'_> {
     fn meddle(&mut self) -> Option<Act> {
         let who = self.anybody();
         let of = self.message(|said| said.author != who)?;
+        if self.lacks(who, of) {
+            return Some(self.said_by(who));
+        }
         let unsends = match self.cast[who] {
             Kind::WhatsApp => return None,
             Kind::Messenger => false,

@@ -82,9 +82,21 @@ impl Reference {
         format!("#{n} {}", words[n % words.len()])
     }
 
+    /// What only WhatsApp shows in one piece: each word behind the first says where it belongs.
+    pub(super) fn next_long_text(&self) -> String {
+        let n = self.messages.len();
+        let words: Vec<String> = (0..400).map(|word| format!("{n}.{word}")).collect();
+        format!("#{n} {}", words.join(" "))
+    }
+
     /// The number of the message that it becomes.
-    pub(super) fn said(&mut self, author: usize, reply_to: Option<usize>, own_id: String) -> usize {
-        let text = self.next_text();
+    pub(super) fn said(
+        &mut self,
+        author: usize,
+        text: String,
+        reply_to: Option<usize>,
+        own_id: String,
+    ) -> usize {
         self.messages.push(Message { author, text, reply_to, own_id, may_be_gone: false });
         self.messages.len() - 1
     }
@@ -125,6 +137,15 @@ impl Reference {
         if self.is_named() { format!("{}: {text}", self.alias(*author)) } else { text.clone() }
     }
 
+    /// The id of a message that somebody else said; of a long one, that of any of its pieces.
+    pub(super) fn id_in(&self, view: &[Seen], message: usize) -> Option<String> {
+        let line = self.line(message);
+        let bubble =
+            bubbles(view).into_iter().find(|bubble| !bubble.mine && bubble.text == line)?;
+        let piece = message % bubble.ids.len();
+        bubble.ids.into_iter().nth(piece)
+    }
+
     /// Authors are named where more than two hear each other.
     fn is_named(&self) -> bool {
         self.cast.len() > 2
@@ -161,10 +182,10 @@ impl Reference {
     }
 
     /// Everything that others bring to one phone, in the order of doing.
-    fn wanted(&self, to: usize, view: &[Seen]) -> Vec<Wanted> {
+    fn wanted(&self, to: usize, view: &[Bubble]) -> Vec<Wanted> {
         let is_gone = |n: usize| {
             let line = self.line(n);
-            self.messages[n].may_be_gone && !view.iter().any(|seen| seen.text() == Some(&line))
+            self.messages[n].may_be_gone && !view.iter().any(|bubble| bubble.text == line)
         };
         let messages = self.messages.iter().enumerate();
         let others = messages.filter(|(n, message)| message.author != to && !is_gone(*n));
@@ -211,15 +232,16 @@ impl Reference {
     /// # Errors
     /// Every difference, a line each.
     pub(super) fn check(&self, on: usize, view: &[Seen]) -> Result<(), String> {
+        let view = &bubbles(view);
         let wanted = self.wanted(on, view);
         let mut wrong = Vec::new();
         // Where each bubble that is wanted stands.
         let mut places: Vec<Option<usize>> = vec![None; wanted.len()];
-        for (place, seen) in view.iter().enumerate().filter(|(_, seen)| !seen.mine) {
-            let fits = |n: &usize| places[*n].is_none() && Some(&*wanted[*n].text) == seen.text();
+        for (place, bubble) in view.iter().enumerate().filter(|(_, bubble)| !bubble.mine) {
+            let fits = |n: &usize| places[*n].is_none() && wanted[*n].text == bubble.text;
             match (0..wanted.len()).find(fits) {
                 Some(n) => places[n] = Some(place),
-                None => wrong.push(format!("too much: {:?}", seen.text())),
+                None => wrong.push(format!("too much: {:?}", bubble.text)),
             }
         }
         let missing = wanted.iter().zip(&places).filter(|(_, place)| place.is_none());
@@ -262,34 +284,99 @@ impl Reference {
     fn check_bubbles(
         &self,
         on: usize,
-        view: &[Seen],
+        view: &[Bubble],
         wanted: &[Wanted],
         places: &[usize],
         wrong: &mut Vec<String>,
     ) {
-        let mut ids: HashMap<usize, &str> = HashMap::new();
+        let mut ids: HashMap<usize, &[String]> = HashMap::new();
         let own = self.messages.iter().enumerate().filter(|(_, message)| message.author == on);
-        ids.extend(own.map(|(n, message)| (n, message.own_id.as_str())));
+        ids.extend(own.map(|(n, message)| (n, std::slice::from_ref(&message.own_id))));
         for (one, place) in wanted.iter().zip(places) {
             if let Is::Message(n) = one.is {
-                ids.insert(n, &view[*place].native_id);
+                ids.insert(n, &view[*place].ids);
             }
         }
         for (one, place) in wanted.iter().zip(places) {
             let should = one.quotes.and_then(|quoted| ids.get(&quoted).copied());
-            let quotes = view[*place].quotes.as_deref();
-            if quotes != should {
+            let quotes = view[*place].quotes.as_ref();
+            let is_right = match (quotes, should) {
+                (Some(quotes), Some(should)) => should.contains(quotes),
+                (quotes, should) => quotes.is_none() && should.is_none(),
+            };
+            if !is_right {
                 wrong.push(format!("{:?} quotes {quotes:?} and not {should:?}", one.text));
             }
         }
         let stand = self.reactions(on);
-        for seen in view {
-            let message = ids.iter().find(|(_, id)| **id == seen.native_id).map(|(n, _)| n);
-            let should = message.and_then(|n| stand.get(n).copied());
-            let reaction = seen.reaction.as_deref().map(|emoji| emoji.trim_end_matches('\u{FE0F}'));
-            if reaction != should {
-                wrong.push(format!("{:?} bears {reaction:?} and not {should:?}", seen.text()));
+        for bubble in view {
+            let message = ids.iter().find(|(_, ids)| **ids == bubble.ids).map(|(n, _)| n);
+            let should: Vec<&str> =
+                message.and_then(|n| stand.get(n).copied()).into_iter().collect();
+            if bubble.reactions != should {
+                let Bubble { text, reactions, .. } = bubble;
+                wrong.push(format!("{text:?} bears {reactions:?} and not {should:?}"));
             }
         }
     }
+
+    /// What somebody said that their phone does not show as read. It is once all others have read what they have of it.
+    pub(super) fn unread(&self, on: usize, view: &[Seen]) -> Vec<String> {
+        let is_lasting = |seen: &&Seen| {
+            let message = self.messages.iter().find(|message| message.own_id == seen.native_id);
+            message.is_some_and(|message| message.author == on && !message.may_be_gone)
+        };
+        let unread = view.iter().filter(|seen| seen.mine && !seen.read && !seen.unsent);
+        unread.filter(is_lasting).map(|seen| seen.text().unwrap_or_default().to_owned()).collect()
+    }
+}
+
+/// What a phone shows as one thing: the pieces of a long text are.
+struct Bubble {
+    ids: Vec<String>,
+    mine: bool,
+    text: String,
+    quotes: Option<String>,
+    reactions: Vec<String>,
+}
+
+/// What a phone shows, without what Interline itself says.
+fn bubbles(view: &[Seen]) -> Vec<Bubble> {
+    let mut bubbles: Vec<Bubble> = Vec::new();
+    for seen in view {
+        // What its owner says may come between two pieces.
+        let last = bubbles.iter_mut().rfind(|bubble| !bubble.mine);
+        let text = seen.text().unwrap_or_default();
+        if !seen.mine && text.starts_with("Interline: ") {
+            continue;
+        }
+        let reaction = seen.reaction.as_deref().map(|emoji| emoji.trim_end_matches('\u{FE0F}'));
+        let reactions: Vec<String> = reaction.map(str::to_owned).into_iter().collect();
+        match last {
+            Some(before) if !seen.mine && goes_on(&before.text, text) => {
+                before.ids.push(seen.native_id.clone());
+                before.text = format!("{} {text}", before.text);
+                before.reactions.extend(reactions);
+            }
+            _ => bubbles.push(Bubble {
+                ids: vec![seen.native_id.clone()],
+                mine: seen.mine,
+                text: text.to_owned(),
+                quotes: seen.quotes.clone(),
+                reactions,
+            }),
+        }
+    }
+    bubbles
+}
+
+/// True if a text is the next piece of a long one.
+fn goes_on(before: &str, text: &str) -> bool {
+    let word = |word: Option<&str>| -> Option<(usize, usize)> {
+        let (message, word) = word?.split_once('.')?;
+        Some((message.parse().ok()?, word.parse().ok()?))
+    };
+    let last = word(before.split(' ').next_back());
+    let next = last.map(|(message, word)| (message, word + 1));
+    next.is_some() && next == word(text.split(' ').next())
 }

@@ -42,10 +42,13 @@ impl<G: Ground> Stage<G> {
 
     async fn act(&mut self, act: &Act) {
         match *act {
-            Act::Say { who } => drop(self.say(who, None)),
+            Act::Say { who } => drop(self.say(who, self.reference.next_text(), None)),
+            Act::SayLong { who } => drop(self.say(who, self.reference.next_long_text(), None)),
+            Act::Read { who } => drop(self.phone(who).read().unwrap()),
+            Act::IsAway { who } => self.phone(who).close_window(),
             Act::Reply { who, to } => {
                 let id = self.id_on(who, to).await;
-                self.say(who, Some((to, &id)));
+                self.say(who, self.reference.next_text(), Some((to, &id)));
             }
             Act::React { who, to, emoji } => {
                 let id = self.id_on(who, to).await;
@@ -87,13 +90,12 @@ impl<G: Ground> Stage<G> {
     }
 
     /// Says the next text, as an answer to a message that this phone has by that id; returns its number.
-    fn say(&mut self, who: usize, to: Option<(usize, &str)>) -> usize {
-        let text = self.reference.next_text();
+    fn say(&mut self, who: usize, text: String, to: Option<(usize, &str)>) -> usize {
         let own_id = match to {
-            Some((_, id)) => self.phone(who).reply(id, text).unwrap(),
-            None => self.phone(who).say(text).unwrap(),
+            Some((_, id)) => self.phone(who).reply(id, text.as_str()).unwrap(),
+            None => self.phone(who).say(text.as_str()).unwrap(),
         };
-        self.reference.said(who, to.map(|(to, _)| to), own_id)
+        self.reference.said(who, text, to.map(|(to, _)| to), own_id)
     }
 
     fn edit(&mut self, who: usize, of: usize) {
@@ -114,13 +116,13 @@ impl<G: Ground> Stage<G> {
         if self.reference.author(message) == who {
             return self.reference.own_id(message).to_owned();
         }
-        let line = self.reference.line(message);
-        let is_it = |seen: &Seen| !seen.mine && seen.text() == Some(&line);
-        let what = format!("{line:?} is awaited");
-        let shows = |view: &[Seen]| view.iter().any(is_it);
+        let shows = |view: &[Seen]| self.reference.id_in(view, message).is_some();
         match self.phone(who).wait_for(shows, G::LIMIT).await {
-            Ok(view) => view.into_iter().find(is_it).unwrap().native_id,
-            Err(_) => panic!("{what}\n{}", self.what_shows(who)),
+            Ok(view) => self.reference.id_in(&view, message).unwrap(),
+            Err(_) => {
+                let line = self.reference.line(message);
+                panic!("{line:?} is awaited\n{}", self.what_shows(who))
+            }
         }
     }
 
@@ -160,11 +162,13 @@ impl<G: Ground> Stage<G> {
             settings.delivery.reversed = 2;
             settings.delivery.batch_linger = LINGER;
         });
-        let said = self.say(who, None);
+        let said = self.say(who, self.reference.next_text(), None);
         tokio::time::sleep(A_MOMENT).await;
         let own_id = self.reference.own_id(said).to_owned();
         match then {
-            Then::Reply => drop(self.say(who, Some((said, &own_id)))),
+            Then::Reply => {
+                self.say(who, self.reference.next_text(), Some((said, &own_id)));
+            }
             Then::React(emoji) => {
                 self.phone(who).react(&own_id, emoji).unwrap();
                 self.reference.reacted(who, said, emoji);
@@ -179,12 +183,29 @@ impl<G: Ground> Stage<G> {
         });
     }
 
-    /// Waits until every phone shows what it has to, and everything is quiet; stops the daemon, and looks again.
+    /// Everybody comes back. Waits until every phone shows what it has to, everybody has read it, whoever wrote it knows
+    /// that, and everything is quiet; stops the daemon, and looks again.
     async fn ends_well(mut self) {
+        for who in 0..self.seats.len() {
+            if !self.phone(who).window_is_open() {
+                self.say(who, self.reference.next_text(), None);
+            }
+        }
         for who in 0..self.seats.len() {
             let as_said = |view: &[Seen]| self.reference.check(who, view).is_ok();
             drop(self.phone(who).wait_for(as_said, G::LIMIT).await);
             self.compare(who);
+        }
+        for who in 0..self.seats.len() {
+            self.phone(who).read().unwrap();
+        }
+        for who in 0..self.seats.len() {
+            let is_known = |view: &[Seen]| self.reference.unread(who, view).is_empty();
+            let known = self.phone(who).wait_for(is_known, G::LIMIT).await;
+            if known.is_err() {
+                let unread = self.reference.unread(who, &self.phone(who).view());
+                panic!("not shown as read: {unread:?}\n{}", self.what_shows(who));
+            }
         }
         let idle = tokio::time::timeout(G::LIMIT, self.ground.platforms().idle());
         assert!(idle.await.is_ok(), "every webhook is taken in the end");

@@ -128,7 +128,7 @@ pub(super) fn intend(
 ) -> Result<Intent, StoreError> {
     let (place, mut row) = locate(db, id, time)?.ok_or(StoreError::Unknown)?;
     let request = row.requests.get_mut(usize::from(n)).ok_or(StoreError::Unknown)?;
-    if let RequestState::Sent { native_ids } = &request.state {
+    if let RequestState::Sent { native_ids, .. } = &request.state {
         return Ok(Intent::AlreadySent { native_ids: native_ids.clone() });
     }
     request.state = RequestState::Intended { at };
@@ -166,19 +166,16 @@ pub(super) fn outcome(
         return Ok(None);
     }
     let request = row.requests.get_mut(usize::from(n)).ok_or(StoreError::Unknown)?;
-    let intended_at = match request.state {
-        RequestState::Intended { at } => Some(at),
-        RequestState::Planned | RequestState::Sent { .. } | RequestState::Rejected => None,
-    };
+    let intended_at = request.state.intended_at();
     request.state = match (&request.state, outcome) {
         (_, RequestOutcome::Sent { native_ids }) => {
-            RequestState::Sent { native_ids: native_ids.clone() }
+            RequestState::Sent { native_ids: native_ids.clone(), at: intended_at }
         }
         // The marker came back in the meantime: it was sent, whatever this attempt believes.
         (
-            RequestState::Sent { native_ids },
+            RequestState::Sent { native_ids, at },
             RequestOutcome::NotSent | RequestOutcome::Uncertain | RequestOutcome::Rejected,
-        ) => RequestState::Sent { native_ids: native_ids.clone() },
+        ) => RequestState::Sent { native_ids: native_ids.clone(), at: *at },
         (_, RequestOutcome::NotSent | RequestOutcome::Uncertain) => RequestState::Planned,
         (_, RequestOutcome::Rejected) => RequestState::Rejected,
     };
@@ -307,7 +304,8 @@ pub(super) fn settle(
         return match request.state {
             RequestState::Sent { .. } => Ok(Settled::AlreadyKnown),
             RequestState::Intended { .. } | RequestState::Planned | RequestState::Rejected => {
-                request.state = RequestState::Sent { native_ids: native_ids.to_vec() };
+                let at = request.state.intended_at();
+                request.state = RequestState::Sent { native_ids: native_ids.to_vec(), at };
                 write(db, id, place, &row)?;
                 Ok(Settled::Recorded)
             }

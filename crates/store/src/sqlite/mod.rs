@@ -21,7 +21,7 @@ mod writer;
 use crate::{
     Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane, HeldRow,
     HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked, NewSent,
-    Parked, ReactionShown, ReadByAll, ReadUpTo, Released, RequestOutcome, ServiceWindow, Settings,
+    Parked, ReactionShown, ReadUpTo, Reading, Released, RequestOutcome, ServiceWindow, Settings,
     Settled, Store, StoreError,
 };
 use async_trait::async_trait;
@@ -300,19 +300,14 @@ impl Store for SqliteStore {
         self.executor.run(move |db| echoes::recognise(db, &message, likeness.as_ref(), time)).await
     }
 
-    async fn read(
-        &self,
-        chat: &Address,
-        up_to: ReadUpTo,
-        now: i64,
-    ) -> Result<Vec<ReadByAll>, StoreError> {
+    async fn read(&self, chat: &Address, up_to: ReadUpTo, now: i64) -> Result<Reading, StoreError> {
         let chat = chat.clone();
         self.executor.run(move |db| receipts::read(db, &chat, &up_to, now)).await
     }
 
-    async fn read_noted(&self, chat: &Address, up_to: ReadUpTo) -> Result<(), StoreError> {
+    async fn read_noted(&self, chat: &Address, last: Redacted<String>) -> Result<(), StoreError> {
         let chat = chat.clone();
-        self.executor.run(move |db| receipts::noted(db, &chat, &up_to)).await
+        self.executor.run(move |db| receipts::noted(db, &chat, &last)).await
     }
 
     async fn hold(

@@ -6,7 +6,7 @@ use super::copies;
 use super::keyed::RowKey;
 use super::memory::{DAY_MS, Kind};
 use super::writer::Db;
-use crate::{NewCopy, ReadByAll, ReadUpTo, ReceiptWanted, StoreError};
+use crate::{NewCopy, ReadByAll, ReadUpTo, Reading, ReceiptWanted, StoreError};
 use interline_envelope::{Address, EnvelopeId, Redacted};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
@@ -90,16 +90,17 @@ pub(super) fn read(
     chat: &Address,
     up_to: &ReadUpTo,
     now: i64,
-) -> Result<Vec<ReadByAll>, StoreError> {
+) -> Result<Reading, StoreError> {
     let mut list = load(db, &key_of(db, chat))?;
     list.truncate(count(&list, up_to));
+    let last = list.last().map(|unread| unread.copy.clone());
     let mut by_all = Vec::new();
-    for unread in list {
-        if unread.readers <= 1 || note_reader(db, chat, &unread, now)? {
+    for unread in list.into_iter().filter(|unread| unread.readers > 0) {
+        if unread.readers == 1 || note_reader(db, chat, &unread, now)? {
             by_all.push(ReadByAll { author: unread.author, copy: unread.copy });
         }
     }
-    Ok(by_all)
+    Ok(Reading { by_all, last })
 }
 
 /// True if everybody has read it now.
@@ -117,13 +118,10 @@ fn note_reader(db: &mut Db, chat: &Address, unread: &Unread, now: i64) -> Result
 }
 
 /// The authors know of it: it need not be told again.
-pub(super) fn noted(db: &Db, chat: &Address, up_to: &ReadUpTo) -> Result<(), StoreError> {
+pub(super) fn noted(db: &Db, chat: &Address, last: &Redacted<String>) -> Result<(), StoreError> {
     let key = key_of(db, chat);
     let mut list = load(db, &key)?;
-    let read = count(&list, up_to);
-    if read == 0 {
-        return Ok(());
-    }
-    list.drain(..read);
+    let Some(last) = list.iter().position(|unread| unread.copy == *last) else { return Ok(()) };
+    list.drain(..=last);
     save(db, &key, &list)
 }

@@ -157,7 +157,7 @@ fn restored(value: &Value, failed: u16) -> Vec<RequestRow> {
         if index == usize::from(failed) {
             RequestState::Rejected
         } else {
-            RequestState::Sent { native_ids: Vec::new() }
+            RequestState::Sent { native_ids: Vec::new(), at: None }
         }
     };
     let plans = value.plans.iter().enumerate();
