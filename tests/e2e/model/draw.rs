@@ -149,6 +149,7 @@ impl Play {
             cast: &cast,
             said: Vec::new(),
             reactions: HashMap::new(),
+            just_set: None,
             away: vec![false; cast.len()],
             kills: 0,
         };
@@ -207,6 +208,8 @@ struct Drawer<'a> {
     cast: &'a [Kind],
     said: Vec<Said>,
     reactions: HashMap<(usize, usize), &'static str>,
+    /// The reaction of the act before.
+    just_set: Option<(usize, usize)>,
     /// Whom nothing reaches before they write.
     away: Vec<bool>,
     kills: usize,
@@ -215,6 +218,13 @@ struct Drawer<'a> {
 impl Drawer<'_> {
     /// The next act; nothing if what the dice say cannot be done now.
     fn draw(&mut self) -> Option<Act> {
+        // What was just set may be under way yet.
+        if self.just_set.is_some() {
+            if self.dice.below(3) == 0 {
+                return self.unreact();
+            }
+            self.just_set = None;
+        }
         match self.dice.below(100) {
             0..22 => Some(self.say()),
             22..25 => Some(self.say_long()),
@@ -305,6 +315,7 @@ impl Drawer<'_> {
             return None;
         }
         self.reactions.insert((who, to), emoji);
+        self.just_set = Some((who, to));
         Some(Act::React { who, to, emoji })
     }
 
@@ -312,7 +323,10 @@ impl Drawer<'_> {
         let mut set: Vec<(usize, usize)> = self.reactions.keys().copied().collect();
         set.retain(|(_, to)| !self.said[*to].taken_back);
         set.sort_unstable();
-        let (who, to) = self.dice.of(&set)?;
+        let (who, to) = match self.just_set.take().filter(|one| set.contains(one)) {
+            Some(one) => one,
+            None => self.dice.of(&set)?,
+        };
         if self.lacks(who, to) {
             return Some(self.said_by(who));
         }
@@ -362,7 +376,10 @@ impl Drawer<'_> {
         };
         match then {
             Then::Reply => self.hears(who),
-            Then::React(emoji) => drop(self.reactions.insert((who, own), emoji)),
+            Then::React(emoji) => {
+                self.reactions.insert((who, own), emoji);
+                self.just_set = Some((who, own));
+            }
             Then::Edit => {}
             Then::Unsend => self.said[own].taken_back = true,
         }
