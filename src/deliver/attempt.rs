@@ -6,7 +6,7 @@
 use super::account::Delivering;
 use super::gate::{Pass, PauseReason};
 use super::http::TransportError;
-use super::plan::{self, PlanError, Planned, Waits};
+use super::plan::{self, Plan, PlanError, Planned, Waits};
 use super::references;
 use crate::clock::now_ms;
 use crate::config::Uncertain;
@@ -15,6 +15,7 @@ use crate::live::Live;
 use futures_util::FutureExt;
 use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVerdict, Scope};
 use interline_envelope::{Dispatch, DispatchId, Kind, Redacted};
+use interline_notice::Cause;
 use interline_relay::excerpt;
 use interline_store::{
     Awaited, Begun, DispatchRow, DispatchState, Intent, NativeMessage, NewCopy, NewDispatch,
@@ -134,7 +135,12 @@ impl Delivering {
                 Err(error) => return Ok(Step::Dead { reason: Reason::Unreadable, error }),
             },
             None => match plan::plan(self, &live, dispatch, Waits::of(of)).await {
-                Ok(requests) => (requests, None),
+                Ok(Plan { requests, tells }) => {
+                    if let Some(cause) = tells {
+                        self.tell_if_possible(dispatch, cause).await;
+                    }
+                    (requests, None)
+                }
                 Err(PlanError::Store(error)) => return Err(error),
                 Err(PlanError::Behind) => return Ok(Step::Behind),
                 Err(PlanError::Waits(awaits)) => {
@@ -233,6 +239,9 @@ impl Delivering {
         let live = self.live();
         if let Some(after) = self.too_early(&live, dispatch).filter(|_| !first_intent) {
             return Ok(Sent::Step(Step::Wait { after, cause: Early::Budget }));
+        }
+        if self.gate.paused().is_some_and(|(reason, _)| reason.needs_operator()) {
+            self.tell_if_possible(dispatch, Cause::AccountPaused).await;
         }
         self.audio_video_turn(&live, request.charge).await;
         let Some((pass, place)) = self.pass().await else { return Ok(Sent::Step(Step::Abandon)) };

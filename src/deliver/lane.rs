@@ -3,7 +3,8 @@
 //! A retry waits inside its lane. A lane that is blocked for long, or that holds many deliveries, moves what it holds
 //! to the store's `held` rows, in order, and acknowledges; while rows remain, later dispatches append there. A lane that
 //! is merely early (the pair's budget) moves at once. What a blocked lane gets while the store has no room for it is
-//! dead-lettered. So no conversation starves another of prefetch, and nothing stays unacknowledged for long (G3, G9).
+//! dead-lettered. So no blocked conversation starves another of prefetch, and nothing stays unacknowledged for long (G3,
+//! G9). A lane that goes on keeps what it has, also where that is much and the store is full.
 //!
 //! A lane outlives the broker's channel: it finishes the request that it is in and drops what it has queued, which
 //! the broker delivers again. *Invariant:* only the lane's own task takes held rows away; what the store lets go of what
@@ -29,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::{error, warn};
+use tracing::error;
 
 /// How many held rows are read at once.
 pub(super) const HELD_ROWS_READ: usize = 16;
@@ -66,7 +67,7 @@ pub(super) struct LaneState {
     told: HashSet<Address>,
     /// How often rows came from elsewhere: what was parked is let go into the held rows.
     pub(super) looks: u64,
-    /// What is let pass an answer to it. As many as stand in the lane at most.
+    /// What is let pass what waits for it. As many as stand in the lane at most.
     pub(super) ahead: Vec<DispatchId>,
 }
 
@@ -139,8 +140,8 @@ impl Lane {
     /// Tells the sender of a dispatch, once, that it waits for the person.
     pub(super) async fn tell(&self, on: &Delivering, dispatch: &Dispatch) {
         let is_new = self.lock().told.insert(dispatch.origin.account.clone());
-        if is_new && let Err(error) = on.tell(dispatch, Cause::WindowClosed).await {
-            warn!(%error, dispatch_id = %dispatch.id, "the sender of a message that waits cannot be told");
+        if is_new {
+            on.tell_if_possible(dispatch, Cause::WindowClosed).await;
         }
     }
 
@@ -261,13 +262,16 @@ async fn buried_unreadable(lane: &Lane, on: &Delivering, row: HeldRow, error: &W
     error!(account_ref = %on.account_ref(), %error, disposition = "dead-letter", "a dispatch cannot be read");
     let HeldRow { seq, dispatch, body, held_at, attempts, .. } = row;
     let (id, error) = (dispatch.to_string(), error.to_string());
-    let buried =
-        on.publish_dead(body.into(), id, Reason::Unreadable, &error, attempts, held_at, 0).await;
-    if let Err(error) = buried {
-        error!(%error, dispatch_id = %dispatch, "a dead letter cannot be put down; trying again");
-        return false;
+    // Its letter may be down already, and its row could not be removed.
+    if !on.was_finished(dispatch) {
+        let letter =
+            on.publish_dead(body.into(), id, Reason::Unreadable, &error, attempts, held_at, 0);
+        if let Err(error) = letter.await {
+            error!(%error, dispatch_id = %dispatch, "a dead letter cannot be put down; trying again");
+            return false;
+        }
+        on.note_finished(dispatch);
     }
-    on.note_finished(dispatch);
     let removed = on.store().held_release(HeldStage::Deliver, lane.id, seq).await;
     if let Err(error) = &removed {
         error!(%error, "a held row cannot be removed");
@@ -395,9 +399,9 @@ pub(super) async fn under_pressure<T>(
     let started = blocked_since.unwrap_or_else(Instant::now);
     let mut retry_at = started;
     loop {
-        let blocked_at = started + on.settings().lane.blocked_max;
-        if retry_at <= Instant::now() && must_hold(lane, on, job, started) {
-            let room = std::pin::pin!(make_room(lane, on, job, Instant::now() >= blocked_at));
+        let (now, blocked_at) = (Instant::now(), started + on.settings().lane.blocked_max);
+        if retry_at <= now && must_hold(lane, on, job, now - started) {
+            let room = std::pin::pin!(make_room(lane, on, job, now >= blocked_at));
             // The work goes on meanwhile, or an answer that is there could be taken for none.
             match select(work.as_mut(), room).await {
                 Either::Left((result, room)) => {
@@ -411,8 +415,8 @@ pub(super) async fn under_pressure<T>(
         }
         // A stale delivery is not held, so its deadline must not wake the lane again and again.
         let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
-        let look_at = if retry_at > Instant::now() { retry_at } else { blocked_at };
-        let looks = look_at > Instant::now() && (in_queue || look_at == retry_at);
+        let look_at = if retry_at > now { retry_at } else { blocked_at };
+        let looks = look_at > now && (in_queue || look_at == retry_at);
         tokio::select! {
             biased;
             result = &mut work => return result,
@@ -422,7 +426,7 @@ pub(super) async fn under_pressure<T>(
     }
 }
 
-fn must_hold(lane: &Lane, on: &Delivering, job: &Job, started: Instant) -> bool {
+fn must_hold(lane: &Lane, on: &Delivering, job: &Job, blocked_for: Duration) -> bool {
     let mut state = lane.lock();
     state.queue.retain(|queued| on.is_current(queued));
     let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
@@ -430,7 +434,7 @@ fn must_hold(lane: &Lane, on: &Delivering, job: &Job, started: Instant) -> bool 
         return !state.queue.is_empty() || in_queue;
     }
     let deliveries = state.queue.len() + usize::from(in_queue);
-    on.settings().lane.must_hold(in_queue.then(|| started.elapsed()), deliveries)
+    on.settings().lane.must_hold(in_queue.then_some(blocked_for), deliveries)
 }
 
 /// Lets a dispatch wait that is too early. What waits for long waits in the store, out of the others' way. False if it

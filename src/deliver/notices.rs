@@ -19,7 +19,7 @@ use interline_envelope::{
 use interline_notice::{Cause, Language, Limiter, notice};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Who is shown as the author.
 const AUTHOR: &str = "Interline";
@@ -145,8 +145,15 @@ impl Delivering {
         self.tell(dispatch, cause).await
     }
 
+    /// Tells the sender of a dispatch that waits or arrives without something; nothing depends on it.
+    pub(super) async fn tell_if_possible(&self, about: &Dispatch, cause: Cause) {
+        if let Err(error) = self.tell(about, cause).await {
+            warn!(%error, dispatch_id = %about.id, cause = cause.as_str(), "a sender cannot be told what becomes of a message");
+        }
+    }
+
     /// Tells the sender of a dispatch why it does not arrive, once an hour for each cause and conversation.
-    pub(super) async fn tell(&self, about: &Dispatch, cause: Cause) -> Result<(), BuryError> {
+    async fn tell(&self, about: &Dispatch, cause: Cause) -> Result<(), BuryError> {
         let publisher = self.context.publisher().ok_or(BuryError::NoBroker)?;
         let (live, ids, wire) = (&self.live(), self.ids(), &self.context.wire);
         let with = Telling { live, ids, wire, publisher: &publisher };

@@ -58,7 +58,7 @@ pub(super) async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId
     on.note_finished(prev);
 }
 
-/// Lets pass what an answer has overtaken; the answer is next again. Meanwhile it stands at the head of the queue, or is
+/// Lets pass what a dispatch has overtaken and waits for; the dispatch is next again. Meanwhile it stands at the head of the queue, or is
 /// the first held row, so that it keeps its place if the lane moves to the store.
 pub(super) async fn let_pass(lane: &Lane, on: &Arc<Delivering>, job: Job, mut first: Job) {
     first.goes_before = job.goes_before.or(Some(job.dispatch.id));
@@ -127,15 +127,38 @@ async fn held(lane: &Lane, on: &Delivering, id: DispatchId) -> Result<Option<Job
 }
 
 /// What a dispatch waits for, if it stands behind it in the lane.
-pub(super) async fn behind(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> {
+/// `far`: among all held rows, and not the first ones alone.
+pub(super) async fn behind(
+    lane: &Lane,
+    on: &Delivering,
+    awaits: &Awaited,
+    far: bool,
+) -> Option<Job> {
     match lane.take(awaits) {
-        None => held_of(lane, on, awaits).await,
+        None => held_of(lane, on, awaits, far).await,
         taken => taken,
     }
 }
 
-/// What a dispatch waits for, if it is held, wherever in its lane it stands.
-async fn held_of(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> {
+/// The same, where it stays in its place.
+pub(super) async fn stands_behind(
+    lane: &Lane,
+    on: &Delivering,
+    awaits: &Awaited,
+) -> Option<DispatchId> {
+    let queued = {
+        let state = lane.lock();
+        let queued = state.queue.iter().find(|job| is_awaited(job, awaits));
+        queued.map(|job| job.dispatch.id)
+    };
+    match queued {
+        None => held_of(lane, on, awaits, true).await.map(|job| job.dispatch.id),
+        queued => queued,
+    }
+}
+
+/// What a dispatch waits for, if it is held.
+async fn held_of(lane: &Lane, on: &Delivering, awaits: &Awaited, far: bool) -> Option<Job> {
     if !lane.is_held() {
         return None;
     }
@@ -152,6 +175,9 @@ async fn held_of(lane: &Lane, on: &Delivering, awaits: &Awaited) -> Option<Job> 
         let mut jobs = rows.iter().filter_map(|row| open_row(on, row).ok());
         if let Some(job) = jobs.find(|job| is_awaited(job, awaits) && may_go(job)) {
             return Some(job);
+        }
+        if !far {
+            return None;
         }
     }
 }

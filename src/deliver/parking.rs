@@ -6,8 +6,9 @@
 use super::account::Delivering;
 use super::job::{Job, Source};
 use super::lane::{Lane, UPSTREAM_RETRY, under_pressure};
-use super::order::behind;
-use super::references::is_late;
+use super::order::{behind, stands_behind};
+use super::references::waits_until;
+use crate::clock::now_ms;
 use interline_envelope::Kind;
 use interline_store::{Awaited, NewParked, Parked, StoreError};
 use std::time::Duration;
@@ -38,20 +39,36 @@ pub(super) async fn wait_for_target(
     until: i64,
 ) -> Waiting {
     let is_message = job.dispatch.envelope.kind == Kind::Message;
-    let is_late = is_late(on, job, until);
-    if (is_message || is_late)
-        && let Some(first) = behind(lane, on, &awaits).await
+    let (until, is_late) = waits_until(on, job, until);
+    let mut awaits = awaits;
+    if is_late && !is_message && job.parks {
+        // It stands in the lane, where it has its place: its end is waited for, however long that takes.
+        match stands_behind(lane, on, &awaits).await {
+            Some(id) => awaits = Awaited::End(id),
+            None => {
+                job.goes_without = true;
+                return Waiting::Over;
+            }
+        }
+    } else if (is_message || is_late)
+        && let Some(first) = behind(lane, on, &awaits, is_late).await
     {
         return Waiting::LetsPass(Box::new(first));
-    }
-    if is_late {
+    } else if is_late {
         job.goes_without = true;
+        return Waiting::Over;
     } else if is_message {
-        under_pressure(lane, on, job, blocked_since, on.sleep(TARGET_POLL)).await;
-    } else if parked(lane, on, job, blocked_since, awaits, until).await {
-        return Waiting::Parked;
+        let poll = if on.consumes_since().is_some() { TARGET_POLL } else { UPSTREAM_RETRY };
+        under_pressure(lane, on, job, blocked_since, on.sleep(poll)).await;
+        return Waiting::Over;
     }
-    Waiting::Over
+    let age_max = i64::try_from(on.settings().parked_max_age.as_millis()).unwrap_or(i64::MAX);
+    let until = if is_late { now_ms().saturating_add(age_max) } else { until };
+    if parked(lane, on, job, blocked_since, awaits, until).await {
+        Waiting::Parked
+    } else {
+        Waiting::Over
+    }
 }
 
 /// Lets a dispatch wait in the store, and the lane go on. False if it is to be tried again at once.

@@ -12,6 +12,7 @@ use crate::live::{Account, Live};
 use crate::media::{Carried, Later};
 use interline_bridge_api::{ChatKind, Outgoing, RenderContext, RenderError, Request};
 use interline_envelope::{Address, Dispatch, DispatchId, Redacted};
+use interline_notice::Cause;
 use interline_relay::{
     Action, FitInput, Form, Loss, Means, MediaLinks, OriginTraits, Recipient, Refusal, likeness_of,
 };
@@ -55,6 +56,14 @@ pub(super) struct Planned {
     pub(super) likeness: Option<Redacted<String>>,
     /// On the first: what stands of a reaction once its intent is written.
     pub(super) reaction: Option<NewReaction>,
+}
+
+/// What is to be done for a dispatch.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) requests: Vec<Planned>,
+    /// What the sender is told of it.
+    pub(super) tells: Option<Cause>,
 }
 
 /// What a plan may still wait for.
@@ -103,7 +112,7 @@ pub(super) async fn plan(
     live: &Live,
     dispatch: &Dispatch,
     waits: Waits,
-) -> Result<Vec<Planned>, PlanError> {
+) -> Result<Plan, PlanError> {
     let Some(account) = on.account_now(live) else { return Err(PlanError::NoAccount) };
     let references = references::resolve(on, dispatch, waits.references).await;
     // After the look, since what is let go is in the held rows as soon as its message is there to be seen.
@@ -140,7 +149,7 @@ pub(super) async fn plan(
     }
     let mut losses = fitted.losses;
     let outgoings = with_media(on, live, &input, dispatch, fitted.outgoings, waits.media);
-    let (outgoings, lost) = outgoings.await?;
+    let (outgoings, lost, tells) = outgoings.await?;
     losses.extend(lost);
     let mut reaction = earlier.and_then(|earlier| earlier.then(dispatch, &outgoings));
     let mut requests = Vec::with_capacity(outgoings.len());
@@ -163,7 +172,7 @@ pub(super) async fn plan(
         let losses: Vec<&str> = losses.iter().map(|loss| loss.as_str()).collect();
         debug!(dispatch_id = %dispatch.id, ?losses, form = fitted.form.as_str(), "fitted with losses");
     }
-    Ok(requests)
+    Ok(Plan { requests, tells })
 }
 
 /// The same, with all media where the target can show them from.
@@ -174,24 +183,27 @@ async fn with_media(
     dispatch: &Dispatch,
     fitted: Vec<Outgoing>,
     wait_for_media: bool,
-) -> Result<(Vec<Outgoing>, Vec<Loss>), PlanError> {
+) -> Result<(Vec<Outgoing>, Vec<Loss>, Option<Cause>), PlanError> {
     let Some(account) = on.account_now(live) else { return Err(PlanError::NoAccount) };
     let (mut outgoings, mut losses) = (Vec::with_capacity(fitted.len()), Vec::new());
+    let mut not_shown = None;
     for mut outgoing in fitted {
         let Action::Media(media) = outgoing.action else {
             outgoings.push(outgoing);
             continue;
         };
         let carried = on.media().carry_all(live, &account, dispatch, input, media, wait_for_media);
-        let Carried { actions, losses: lost } = carried.await?;
+        let carried = carried.await?;
+        let Carried { actions, losses: lost, .. } = carried;
         losses.extend(lost);
+        not_shown = carried.not_shown.or(not_shown);
         for action in actions {
             // The first that is shown carries the quote.
             let reply_to = outgoing.reply_to.take();
             outgoings.push(Outgoing { reply_to, ..Outgoing::new(input.to.clone(), action) });
         }
     }
-    Ok((outgoings, losses))
+    Ok((outgoings, losses, not_shown))
 }
 
 /// Renders one request; a panic of the codec costs this dispatch, not the daemon (G10).

@@ -32,27 +32,37 @@ pub(super) struct References {
 /// Until when a dispatch may wait for what it is about: UTC milliseconds. An answer's time begins with its turn: what its
 /// lane waited for before has nothing to do with it.
 pub(super) fn parked_until(job: &Job, parked_max_age: Duration) -> i64 {
-    let (since_ms, long) = match job.dispatch.envelope.kind {
-        Kind::Message | Kind::Unsupported => (job.turn_ms, parked_max_age.min(REPLY_WAIT_MAX)),
-        Kind::Edit
-        | Kind::Delete
-        | Kind::Reaction
-        | Kind::Status
-        | Kind::Typing
-        | Kind::Referral
-        | Kind::System
-        | Kind::Handover
-        | Kind::Account => (job.since_ms, parked_max_age),
-    };
+    let since_ms = if is_plain(job.dispatch.envelope.kind) { job.turn_ms } else { job.since_ms };
+    let long = wait_max(job, parked_max_age);
     since_ms.saturating_add(i64::try_from(long.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// True if a dispatch has waited for what it is about for long enough. What can come counts only while it can come.
-pub(super) fn is_late(on: &Delivering, job: &Job, until: i64) -> bool {
-    let least = REPLY_WAIT_MAX.min(on.settings().parked_max_age);
-    let least = i64::try_from(least.as_millis()).unwrap_or(i64::MAX);
-    let until = on.consumes_since().map(|since| until.max(since.saturating_add(least)));
-    !job.parks || until.is_some_and(|until| now_ms() >= until)
+/// Until when a dispatch waits at least, and whether that is over. What it is about has all the time from when it can
+/// come: the account's queue is consumed.
+pub(super) fn waits_until(on: &Delivering, job: &Job, until: i64) -> (i64, bool) {
+    let long = i64::try_from(wait_max(job, on.settings().parked_max_age).as_millis());
+    let long = long.unwrap_or(i64::MAX);
+    match on.consumes_since() {
+        None => (until.max(now_ms().saturating_add(long)), !job.parks),
+        Some(since) => {
+            let until = until.max(since.saturating_add(long));
+            (until, !job.parks || now_ms() >= until)
+        }
+    }
+}
+
+/// How long a dispatch waits for what it is about.
+fn wait_max(job: &Job, parked_max_age: Duration) -> Duration {
+    if is_plain(job.dispatch.envelope.kind) {
+        parked_max_age.min(REPLY_WAIT_MAX)
+    } else {
+        parked_max_age
+    }
+}
+
+/// True for what has words of its own, so that it waits for a moment only.
+const fn is_plain(kind: Kind) -> bool {
+    matches!(kind, Kind::Message | Kind::Unsupported)
 }
 
 /// True if a dependent finds others of its lane let go that were parked before it: it must not overtake them, and what
@@ -136,7 +146,8 @@ async fn one(
     }
     if copies.is_empty() {
         if dispatch.envelope.kind == Kind::Delete {
-            // What never arrived here is not missed.
+            // What never arrived here is not missed, and does not arrive later either.
+            store.bury(&origin.account, &origin.user, native_id, now_ms()).await?;
             return Ok((Some(known.envelope), Reference::Unknown));
         }
         let reference = Reference::Known { excerpt: known.excerpt, author: known.author };

@@ -104,13 +104,20 @@ impl Windows {
     /// Writes down that the platform refused at `at` what was for this person.
     pub(crate) async fn refused(&self, address: &Address, at: i64) -> Result<(), StoreError> {
         let mut row = self.store.window_refused(address, at).await?;
-        let heard = self.lock().known.get(address).map(|known| known.heard);
-        if let Some(heard) = heard.filter(|heard| *heard >= at && *heard > row.opened) {
+        loop {
+            let heard = {
+                let mut inner = self.lock();
+                let window = Window { opened: row.opened, refused: row.refused };
+                let known = entry(&mut inner, address, window);
+                if known.heard < at || known.heard <= row.opened {
+                    known.window = window;
+                    return Ok(());
+                }
+                known.heard
+            };
             // The person wrote while the platform was asked.
             row = self.store.window_opened(address, heard).await?;
         }
-        self.remember(address, Window { opened: row.opened, refused: row.refused });
-        Ok(())
     }
 
     /// Whether a message may go to this person. `lasts_hours`: how long the platform leaves a window open.

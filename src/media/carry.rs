@@ -15,6 +15,7 @@ use crate::live::{Account, Live};
 use crate::metrics::{MediaFate, Metrics};
 use interline_bridge_api::{Capabilities, Outcome, Outgoing, RetryVerdict};
 use interline_envelope::{AccountRef, Dispatch, Media, MediaKind, Redacted};
+use interline_notice::Cause;
 use interline_relay::{
     Action, Conversions, FitInput, Loss, MediaSource, MediaWay, OriginTraits, OutMedia, UploadSpec,
     caption_apart, instead_of_media, media_ways,
@@ -39,19 +40,41 @@ pub(crate) struct Carried {
     pub(crate) actions: Vec<Action>,
     /// What was given up.
     pub(crate) losses: Vec<Loss>,
+    /// Why a medium is not shown at all, if its sender can do something about it.
+    pub(crate) not_shown: Option<Cause>,
 }
 
 /// Why one medium is not handed over.
 enum Miss {
-    /// It never will be; the way that is left is a link, or a line.
-    Never,
+    /// The target has no way to show it: a link is left, or a line.
+    NoWay,
+    TooLarge,
+    /// The origin does not hand it over.
+    Gone,
     Later(String),
+}
+
+impl Miss {
+    /// What the sender is told; nothing where only its kind is not shown, of which the line in its place speaks.
+    const fn cause(&self) -> Option<Cause> {
+        match self {
+            Self::NoWay => None,
+            Self::TooLarge => Some(Cause::MediaTooLarge),
+            Self::Gone | Self::Later(_) => Some(Cause::MediaUnavailable),
+        }
+    }
 }
 
 impl From<FetchError> for Miss {
     fn from(error: FetchError) -> Self {
         debug!(%error, "a medium cannot be fetched");
-        if error.may_pass() { Self::Later(error.to_string()) } else { Self::Never }
+        if error.may_pass() {
+            Self::Later(error.to_string())
+        } else if matches!(error, FetchError::TooLarge { .. }) {
+            Self::TooLarge
+        } else {
+            Self::Gone
+        }
     }
 }
 
@@ -141,11 +164,12 @@ impl Carrier {
                     self.metrics.media(&target.of, MediaFate::Retried, 0);
                     return Err(Later(why));
                 }
-                Err(Miss::Never | Miss::Later(_)) => {
+                Err(miss) => {
                     let (actions, loss) = instead_of_media(input, &origin, one.caption.as_ref());
                     let fate = if loss == Loss::MediaAsLink {
                         MediaFate::Linked
                     } else {
+                        carried.not_shown = miss.cause();
                         MediaFate::NotShown
                     };
                     self.metrics.media(&target.of, fate, 0);
@@ -209,7 +233,7 @@ impl Trip<'_> {
     /// Hands one medium over in the first of its ways that works. `media` gets what is learnt of it.
     async fn carry(&self, media: &mut Media) -> Result<Handed, Miss> {
         let origin = &self.dispatch.origin.account.account;
-        let Some(source) = self.live.account(origin) else { return Err(Miss::Never) };
+        let Some(source) = self.live.account(origin) else { return Err(Miss::Gone) };
         let Ok(_place) = self.on.places.acquire().await else {
             return Err(Miss::Later("the daemon stops".to_owned()));
         };
@@ -229,7 +253,7 @@ impl Trip<'_> {
         let largest = self.input.capabilities.media.iter().map(|rule| rule.bytes_max).max();
         let most = largest.unwrap_or(0).min(bounds.bytes_max);
         if media.bytes.is_some_and(|bytes| bytes > most) {
-            return Err(Miss::Never);
+            return Err(Miss::TooLarge);
         }
         let mut found = fetch.open(media, located.clone()).await?;
         let mime = sniffed(found.incoming.peek(HEAD_BYTES).await?, found.claimed.as_deref());
@@ -252,7 +276,9 @@ impl Trip<'_> {
                 return Ok(handed);
             }
         }
-        Err(Miss::Never)
+        let largest = self.input.capabilities.media_rule(media.media).map(|rule| rule.bytes_max);
+        let is_larger = largest.is_some_and(|max| media.bytes.is_some_and(|bytes| bytes > max));
+        Err(if is_larger { Miss::TooLarge } else { Miss::NoWay })
     }
 
     fn ways(&self, media: &Media) -> Vec<MediaWay> {

@@ -2,7 +2,7 @@
 
 use crate::harness::{Broker, Seat, World, instagram, messenger, whatsapp};
 use crate::queues::Queues;
-use interline_sandbox::{Fault, Order};
+use interline_sandbox::{Fault, Kind, Order};
 
 const UNREACHABLE: &str =
     "Interline: Your message was not delivered: the other person cannot be reached at the moment.";
@@ -52,6 +52,35 @@ async fn g4_a_notice_that_cannot_be_delivered_makes_no_other() {
     world.until_texts(&alice, &["hello".to_owned()]).await;
     world.phone(&alice).say("two").unwrap();
     world.until_texts(&bob, &["two".to_owned()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_sender_is_told_that_an_account_has_to_be_mended_before_a_message_goes_on() {
+    let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let (_broker, mut world) = world(&[&alice, &bob]).await;
+    let expired = Fault::known(Kind::Messenger, 190, None).unwrap();
+    let order = world.platforms.messenger().order(Order::next(expired).until_released());
+    world.start();
+    world.phone(&alice).say("one").unwrap();
+    let told = "Interline: Your message is waiting: there is a problem with the connection to the \
+                other app.";
+    world.until_texts(&alice, &[told.to_owned()]).await;
+    order.release();
+    world.signal("HUP");
+    world.until_texts(&bob, &["one".to_owned()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_sender_is_told_of_a_file_that_is_too_large_for_the_target() {
+    let (alice, carla) = (whatsapp(1, "Alice"), instagram(1, "Carla"));
+    let (_broker, mut world) = world(&[&alice, &carla]).await;
+    world.start();
+    let pages = b"%PDF-1.7 1234567".repeat(1 << 16);
+    world.phone(&alice).large_document(pages, 30, "application/pdf", "book.pdf").unwrap();
+    let too_large =
+        "Interline: Your file was not delivered: it is too large for the app on the other side.";
+    world.until_texts(&alice, &[too_large.to_owned()]).await;
+    world.until(&carla, "what stands in its place", |view| view.len() == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

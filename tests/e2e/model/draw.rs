@@ -228,7 +228,7 @@ impl Drawer<'_> {
         match self.dice.below(100) {
             0..22 => Some(self.say()),
             22..25 => Some(self.say_long()),
-            25..27 => Some(Act::Read { who: self.anybody() }),
+            25..27 => self.reads(),
             27..30 => self.goes_away(),
             30..47 => self.reply(),
             47..61 => self.react(),
@@ -275,6 +275,16 @@ impl Drawer<'_> {
         self.hears(who);
         self.said.last_mut().expect("it was just said").is_long = true;
         Act::SayLong { who }
+    }
+
+    /// Who reads what is not recorded yet when the daemon dies has read it for nobody: that is not drawn.
+    fn reads(&mut self) -> Option<Act> {
+        let who = self.anybody();
+        if self.kills > 0 {
+            return None;
+        }
+        self.kills = KILLS_MAX;
+        Some(Act::Read { who })
     }
 
     /// What WhatsApp took and reports as too late comes behind what it took since: its order is not drawn here.

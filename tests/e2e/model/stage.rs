@@ -196,6 +196,7 @@ impl<G: Ground> Stage<G> {
             drop(self.phone(who).wait_for(as_said, G::LIMIT).await);
             self.compare(who);
         }
+        self.becomes_quiet().await;
         for who in 0..self.seats.len() {
             self.phone(who).read().unwrap();
         }
@@ -207,14 +208,18 @@ impl<G: Ground> Stage<G> {
                 panic!("not shown as read: {unread:?}\n{}", self.what_shows(who));
             }
         }
-        let idle = tokio::time::timeout(G::LIMIT, self.ground.platforms().idle());
-        assert!(idle.await.is_ok(), "every webhook is taken in the end");
-        self.ground.until_quiet().await;
+        self.becomes_quiet().await;
         assert_eq!(self.ground.dead().await, Vec::<String>::new(), "nothing is given up");
         self.ground.stop().await;
         for who in 0..self.seats.len() {
             self.compare(who);
         }
+    }
+
+    async fn becomes_quiet(&self) {
+        let idle = tokio::time::timeout(G::LIMIT, self.ground.platforms().idle());
+        assert!(idle.await.is_ok(), "every webhook is taken in the end");
+        self.ground.until_quiet().await;
     }
 
     #[track_caller]

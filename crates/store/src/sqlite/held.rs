@@ -67,18 +67,21 @@ pub(super) fn insert_once(
     account: &AccountRef,
     body: &HeldBody,
 ) -> Result<u64, StoreError> {
-    let held: Option<i64> = db
+    let held: Option<Columns> = db
         .connection
-        .prepare_cached("SELECT seq FROM held WHERE stage = ?1 AND lane = ?2 AND dispatch = ?3")?
-        .query_row((stage.number(), lane.as_bytes(), body.dispatch.as_bytes()), |row| row.get(0))
+        .prepare_cached(
+            "SELECT seq, dispatch, value FROM held WHERE stage = ?1 AND lane = ?2 AND dispatch = ?3",
+        )?
+        .query_row((stage.number(), lane.as_bytes(), body.dispatch.as_bytes()), columns)
         .optional()?;
     match held {
-        // Its row stands for the send that failed, and is about to go: what came back must not go with it.
-        Some(seq) if body.first => {
-            remove(db, seq)?;
+        // Its row stands for the send that failed, and is about to go: what came back must not go with it. One that
+        // cannot be opened keeps nothing.
+        Some(row) if body.first || opened(db, row.clone()).is_err() => {
+            remove(db, row.0)?;
             insert(db, stage, lane, account, body)
         }
-        Some(seq) => public(seq),
+        Some((seq, ..)) => public(seq),
         None => insert(db, stage, lane, account, body),
     }
 }
@@ -179,13 +182,18 @@ pub(super) fn peek(
         if found.len() == max {
             break;
         }
-        match opened(db, row?) {
-            Ok(row) => found.push(row),
-            // It holds up nothing, and whoever has the right key finds it.
-            Err(error) => error!(%error, %lane, "a held row cannot be opened; it is passed over"),
-        }
+        found.extend(opened_or_passed_over(db, lane, row?));
     }
     Ok(found)
+}
+
+/// One that cannot be opened holds up nothing, and whoever has the right key finds it.
+fn opened_or_passed_over(db: &Db, lane: LaneId, row: Columns) -> Option<HeldRow> {
+    opened(db, row)
+        .inspect_err(
+            |error| error!(%error, %lane, "a held row cannot be opened; it is passed over"),
+        )
+        .ok()
 }
 
 pub(super) fn find(
@@ -199,9 +207,9 @@ pub(super) fn find(
             "SELECT seq, dispatch, value FROM held WHERE stage = ?1 AND lane = ?2 AND dispatch = ?3",
         )?
         .query_row((stage.number(), lane.as_bytes(), dispatch.as_bytes()), columns)
-        .optional()?
-        .map(|row| opened(db, row))
-        .transpose()
+        .optional()
+        .map(|row| row.and_then(|row| opened_or_passed_over(db, lane, row)))
+        .map_err(StoreError::from)
 }
 
 /// Number, dispatch, sealed value.

@@ -14,6 +14,7 @@ use tracing::error;
 
 const TABLE: &str = "parked";
 const TOMBSTONE: &str = "tombstone";
+const HOUR_MS: i64 = 3_600_000;
 
 #[derive(Serialize, Deserialize)]
 struct Value {
@@ -113,7 +114,12 @@ fn release_key(db: &Db, target: &RowKey) -> Result<Vec<Released>, StoreError> {
 pub(super) fn take_expired(db: &Db, now: i64) -> Result<Vec<Released>, StoreError> {
     let rows =
         read(db, "SELECT seq, dispatch, value FROM parked WHERE until <= ?1 ORDER BY seq", now)?;
-    take(db, rows.into_iter())
+    let released = take(db, rows.into_iter())?;
+    // What is left cannot be opened: it is said once an hour.
+    db.connection
+        .prepare_cached("UPDATE parked SET until = ?1 WHERE until <= ?2")?
+        .execute((now.saturating_add(HOUR_MS), now))?;
+    Ok(released)
 }
 
 type Row = (i64, DispatchId, Value);
