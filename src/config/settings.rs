@@ -172,7 +172,7 @@ pub struct Deliver {
     pub lane_deliveries_max: u16,
     /// How long a dispatch waits for the predecessor that it names.
     pub prev_timeout: Duration,
-    /// How long an edit, reaction or deletion waits for the message that it is about.
+    /// How long an edit, reaction or receipt waits for the message that it is about.
     pub parked_max_age: Duration,
     /// The first wait before a retry.
     pub retry_backoff_min: Duration,

@@ -1,7 +1,7 @@
 //! Moves what a blocked lane holds to the store's `held` rows, in order, and acknowledges it (G3, G9).
 //!
-//! Called by the lane's own task alone. Where the store has no room, what waits behind the current job is
-//! dead-lettered, so that it does not use up the account's prefetch.
+//! Called by the lane's own task alone. Where the store has no room, what waits behind the current job of a lane that is
+//! blocked is dead-lettered, so that it does not use up the account's prefetch.
 
 use super::account::Delivering;
 use super::job::{Job, Source};

@@ -1,12 +1,13 @@
 //! Tells people that something they sent did not arrive, or not yet.
 //!
 //! A notice is a dispatch of its own, to its sender's own account: it goes through the queue, the lane, the checks and
-//! the records that every dispatch goes through. Its id follows from what it is about and why, so that what is told
-//! twice arrives once. *Invariant:* there is no notice about a notice. *Invariant:* the broker has confirmed it before
+//! the records that every dispatch goes through. Its id follows from the conversation, the cause and the hour, so that
+//! what is told twice arrives once. *Invariant:* there is no notice about a notice. *Invariant:* the broker has confirmed it before
 //! what caused it is finished.
 
 use super::account::Delivering;
 use super::bury::BuryError;
+use crate::clock::now_ms;
 use crate::dead::Reason;
 use crate::live::Live;
 use crate::relay::dispatch_message;
@@ -16,7 +17,7 @@ use interline_envelope::{
     Author, Dispatch, Envelope, IdInput, IdKey, Kind, LaneId, NativeKey, Origin, Part, ReplyTo,
     Unknown,
 };
-use interline_notice::{Cause, Language, Limiter, notice};
+use interline_notice::{Cause, HOUR, Language, Limiter, notice};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -193,10 +194,17 @@ fn notice_of(live: &Live, ids: &IdKey, about: &Dispatch, cause: Cause) -> Option
     })
 }
 
+/// One for all notices of a cause in a conversation within an hour of the clock: what a daemon told before it was
+/// restarted is known as told to the one that follows.
+fn key_of(cause: Cause, conversation: &str, now_ms: i64) -> String {
+    let hour_ms = i64::try_from(HOUR.as_millis()).unwrap_or(i64::MAX);
+    format!("{MARK}:{}:{}:{conversation}", cause.as_str(), now_ms.div_euclid(hour_ms))
+}
+
 /// What the sender is told, as if it had been said in their own chat: an answer to what they said.
 fn envelope(ids: &IdKey, about: &Dispatch, cause: Cause, text: String) -> Envelope {
     let account = &about.origin.account.account;
-    let key = format!("{MARK}:{}:{}", cause.as_str(), about.envelope.id);
+    let key = key_of(cause, &about.conversation, now_ms());
     let id = ids.envelope_id(&IdInput {
         kind: Kind::Message,
         platform: account.platform.as_str(),
@@ -216,4 +224,19 @@ fn envelope(ids: &IdKey, about: &Dispatch, cause: Cause, text: String) -> Envelo
     let original = about.origin.native_id.clone().filter(|_| about.envelope.kind == Kind::Message);
     envelope.reply_to = original.map(|native_id| ReplyTo::Message { native_id });
     envelope
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cause_is_one_notice_within_an_hour_of_the_clock_also_to_a_daemon_that_was_restarted() {
+        let at = |minutes: i64| 1_700_000_400_000 + minutes * 60_000;
+        let key = |minutes| key_of(Cause::Refused, "c", at(minutes));
+        assert_eq!(key(0), key(30));
+        assert_ne!(key(0), key(60));
+        assert_ne!(key(0), key_of(Cause::Expired, "c", at(0)));
+        assert_ne!(key(0), key_of(Cause::Refused, "other", at(0)));
+    }
 }

@@ -56,7 +56,7 @@ fn save(db: &Db, key: &RowKey, list: &[Unread]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A copy that somebody will be told of when it is read.
+/// A copy that somebody may be told of when it is read; in any case others are read up to it.
 pub(super) fn sent(db: &Db, copy: &NewCopy, wanted: &ReceiptWanted) -> Result<(), StoreError> {
     let key = key_of(db, &copy.participant);
     let mut list = load(db, &key)?;
