@@ -2,8 +2,8 @@
 //!
 //! A notice is a dispatch of its own, to its sender's own account: it goes through the queue, the lane, the checks and
 //! the records that every dispatch goes through. Its id follows from the conversation, the cause and the hour, so that
-//! what is told twice arrives once. *Invariant:* there is no notice about a notice. *Invariant:* the broker has confirmed it before
-//! what caused it is finished.
+//! what is told twice arrives once. *Invariant:* there is no notice about a notice. *Invariant:* the broker has confirmed
+//! it before what caused it is finished.
 
 use super::account::Delivering;
 use super::bury::BuryError;

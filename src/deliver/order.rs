@@ -58,8 +58,8 @@ pub(super) async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId
     on.note_finished(prev);
 }
 
-/// Lets pass what a dispatch has overtaken and waits for; the dispatch is next again. Meanwhile it stands at the head of the queue, or is
-/// the first held row, so that it keeps its place if the lane moves to the store.
+/// Lets pass what a dispatch has overtaken and waits for; the dispatch is next again. Meanwhile it stands at the head of
+/// the queue, or is the first held row, so that it keeps its place if the lane moves to the store.
 pub(super) async fn let_pass(lane: &Lane, on: &Arc<Delivering>, job: Job, mut first: Job) {
     first.goes_before = job.goes_before.or(Some(job.dispatch.id));
     if matches!(job.source, Source::Queue(_)) {
@@ -126,8 +126,7 @@ async fn held(lane: &Lane, on: &Delivering, id: DispatchId) -> Result<Option<Job
     Ok(row.and_then(|row| open_row(on, &row).ok()))
 }
 
-/// What a dispatch waits for, if it stands behind it in the lane.
-/// `far`: among all held rows, and not the first ones alone.
+/// What a dispatch waits for, if it stands behind it in the lane. `far`: among all held rows, and not the first alone.
 pub(super) async fn behind(
     lane: &Lane,
     on: &Delivering,

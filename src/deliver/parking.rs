@@ -1,6 +1,6 @@
 //! Lets a dispatch wait in the store for the message that it is about, while its lane goes on.
 //!
-//! What is in its own lane is let pass when the time is up. Called by the lane's own task. The store lets it go into the lane's held rows; see `references` for what is waited
+//! Called by the lane's own task. The store lets it go into the lane's held rows; see `references` for what is waited
 //! for.
 
 use super::account::Delivering;
@@ -40,38 +40,32 @@ pub(super) async fn wait_for_target(
 ) -> Waiting {
     let is_message = job.dispatch.envelope.kind == Kind::Message;
     let (until, is_late) = waits_until(on, job, until);
-    let mut awaits = awaits;
-    if is_late && !is_message && job.parks {
-        // It stands in the lane, where it has its place: its end is waited for, however long that takes.
-        match stands_behind(lane, on, &awaits).await {
-            Some(id) => awaits = Awaited::End(id),
-            None => {
-                job.goes_without = true;
-                return Waiting::Over;
-            }
+    if !is_late && !is_message {
+        return parked(lane, on, job, blocked_since, awaits, until).await;
+    }
+    if is_message || !job.parks {
+        if let Some(first) = behind(lane, on, &awaits, is_late).await {
+            return Waiting::LetsPass(Box::new(first));
         }
-    } else if (is_message || is_late)
-        && let Some(first) = behind(lane, on, &awaits, is_late).await
-    {
-        return Waiting::LetsPass(Box::new(first));
-    } else if is_late {
+    } else if let Some(id) = stands_behind(lane, on, &awaits).await {
+        // It has its place in the lane: its end is waited for, however long that takes.
+        let until = now_ms().saturating_add(parked_max_age_ms(on));
+        return parked(lane, on, job, blocked_since, Awaited::End(id), until).await;
+    }
+    if is_late {
         job.goes_without = true;
-        return Waiting::Over;
-    } else if is_message {
+    } else {
         let poll = if on.consumes_since().is_some() { TARGET_POLL } else { UPSTREAM_RETRY };
         under_pressure(lane, on, job, blocked_since, on.sleep(poll)).await;
-        return Waiting::Over;
     }
-    let age_max = i64::try_from(on.settings().parked_max_age.as_millis()).unwrap_or(i64::MAX);
-    let until = if is_late { now_ms().saturating_add(age_max) } else { until };
-    if parked(lane, on, job, blocked_since, awaits, until).await {
-        Waiting::Parked
-    } else {
-        Waiting::Over
-    }
+    Waiting::Over
 }
 
-/// Lets a dispatch wait in the store, and the lane go on. False if it is to be tried again at once.
+fn parked_max_age_ms(on: &Delivering) -> i64 {
+    i64::try_from(on.settings().parked_max_age.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Lets a dispatch wait in the store, and the lane go on.
 async fn parked(
     lane: &Lane,
     on: &Delivering,
@@ -79,16 +73,16 @@ async fn parked(
     blocked_since: Option<Instant>,
     awaits: Awaited,
     until: i64,
-) -> bool {
+) -> Waiting {
     match park(on, job, awaits, until).await {
         Ok(Parked::Waits) => {
             on.note_finished(job.dispatch.id);
             if let Source::Queue(ticket) = &job.source {
                 ticket.ack();
             }
-            true
+            Waiting::Parked
         }
-        Ok(Parked::Here) => false,
+        Ok(Parked::Here) => Waiting::Over,
         Err(error) => {
             // Where no more can wait it goes on without what it is about; another failure passes.
             job.parks = !matches!(error, StoreError::HeldFull { .. });
@@ -96,7 +90,7 @@ async fn parked(
             if job.parks {
                 under_pressure(lane, on, job, blocked_since, on.sleep(UPSTREAM_RETRY)).await;
             }
-            false
+            Waiting::Over
         }
     }
 }
