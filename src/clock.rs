@@ -17,7 +17,8 @@ pub fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, millis)
 }
 
-fn millis(time: std::time::Duration) -> i64 {
+/// A duration as wall-clock times are counted.
+pub(crate) fn millis(time: std::time::Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 

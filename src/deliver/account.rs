@@ -13,8 +13,7 @@ use super::lane::{self, Lane};
 use super::observe::Seen;
 use super::pace::Pacing;
 use super::recent::Recent;
-use super::references;
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms};
 use crate::config::{Egress, Order};
 use crate::dead::Reason;
 use crate::live::{Account, Live};
@@ -417,7 +416,7 @@ impl Delivering {
 
     /// The reason to give a dispatch up, if it waited for too long.
     pub(super) fn given_up(&self, job: &Job) -> Option<Reason> {
-        let age_max = i64::try_from(self.settings().held_max_age.as_millis()).unwrap_or(i64::MAX);
+        let age_max = millis(self.settings().held_max_age);
         (now_ms().saturating_sub(job.since_ms) > age_max).then_some(Reason::Expired)
     }
 
@@ -473,12 +472,10 @@ impl Delivering {
 
     pub(super) fn attempt_of(&self, job: &Job) -> Attempt {
         let dispatch = job.dispatch.clone();
-        let parked_until = references::parked_until(job, self.settings().parked_max_age);
         Attempt {
             dispatch,
             replayed: job.replayed,
             attempts: job.attempts,
-            parked_until,
             goes_without: job.goes_without,
             goes_before: job.goes_before,
         }

@@ -8,7 +8,7 @@ use super::gate::{Pass, PauseReason};
 use super::http::TransportError;
 use super::plan::{self, Plan, PlanError, Planned, Waits};
 use super::references;
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms};
 use crate::config::Uncertain;
 use crate::dead::Reason;
 use crate::live::Live;
@@ -42,7 +42,7 @@ pub(super) enum Step {
     /// It is too early; nothing failed.
     Wait { after: Duration, cause: Early },
     /// Not before something else is there; the lane goes on without it.
-    Park { awaits: Awaited, until: i64 },
+    Park { awaits: Awaited },
     /// What was parked before it was let go meanwhile: that goes first.
     Behind,
     /// The daemon stops, or the channel is gone: the broker or the store brings it again.
@@ -70,8 +70,6 @@ pub(super) struct Attempt {
     pub(super) dispatch: std::sync::Arc<Dispatch>,
     pub(super) replayed: u32,
     pub(super) attempts: u32,
-    /// Until when it may wait for what it is about: UTC milliseconds.
-    pub(super) parked_until: i64,
     /// True once it goes without what it is about.
     pub(super) goes_without: bool,
     /// The held row before which it was picked.
@@ -144,7 +142,7 @@ impl Delivering {
                 Err(PlanError::Store(error)) => return Err(error),
                 Err(PlanError::Behind) => return Ok(Step::Behind),
                 Err(PlanError::Waits(awaits)) => {
-                    return Ok(Step::Park { awaits, until: of.parked_until });
+                    return Ok(Step::Park { awaits });
                 }
                 Err(error @ (PlanError::NotTheAuthor | PlanError::TargetTakenBack)) => {
                     debug!(dispatch_id = %dispatch.id, %error, disposition = "refused", "a dispatch comes to nothing");
@@ -404,8 +402,7 @@ impl Delivering {
             self.not_sent(of, n).await?;
             return Ok(Sent::Step(Step::Again { after: Duration::ZERO }));
         }
-        let settle_timeout =
-            i64::try_from(self.settings().settle_timeout.as_millis()).unwrap_or(i64::MAX);
+        let settle_timeout = millis(self.settings().settle_timeout);
         loop {
             let row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
             if let Some(native_ids) = settled(row.as_ref(), n) {

@@ -327,8 +327,8 @@ pub(super) async fn run_job(lane: &Lane, on: &Arc<Delivering>, mut job: Job) -> 
                 finish(lane, on, job).await;
                 return true;
             }
-            Step::Park { awaits, until } => {
-                match wait_for_target(lane, on, &mut job, blocked_since, awaits, until).await {
+            Step::Park { awaits } => {
+                match wait_for_target(lane, on, &mut job, blocked_since, awaits).await {
                     Waiting::Over => {}
                     Waiting::LetsPass(first) => {
                         let_pass(lane, on, job, *first).await;

@@ -7,7 +7,7 @@
 
 use super::account::Delivering;
 use super::bury::BuryError;
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms};
 use crate::dead::Reason;
 use crate::live::Live;
 use crate::relay::dispatch_message;
@@ -197,8 +197,7 @@ fn notice_of(live: &Live, ids: &IdKey, about: &Dispatch, cause: Cause) -> Option
 /// One for all notices of a cause in a conversation within an hour of the clock: what a daemon told before it was
 /// restarted is known as told to the one that follows.
 fn key_of(cause: Cause, conversation: &str, now_ms: i64) -> String {
-    let hour_ms = i64::try_from(HOUR.as_millis()).unwrap_or(i64::MAX);
-    format!("{MARK}:{}:{}:{conversation}", cause.as_str(), now_ms.div_euclid(hour_ms))
+    format!("{MARK}:{}:{}:{conversation}", cause.as_str(), now_ms.div_euclid(millis(HOUR)))
 }
 
 /// What the sender is told, as if it had been said in their own chat: an answer to what they said.

@@ -8,7 +8,7 @@ use super::job::{Job, Source};
 use super::lane::{Lane, UPSTREAM_RETRY, under_pressure};
 use super::order::{behind, stands_behind};
 use super::references::waits_until;
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms};
 use interline_envelope::Kind;
 use interline_store::{Awaited, NewParked, Parked, StoreError};
 use std::time::Duration;
@@ -36,10 +36,9 @@ pub(super) async fn wait_for_target(
     job: &mut Job,
     blocked_since: Option<Instant>,
     awaits: Awaited,
-    until: i64,
 ) -> Waiting {
     let is_message = job.dispatch.envelope.kind == Kind::Message;
-    let (until, is_late) = waits_until(on, job, until);
+    let (until, is_late) = waits_until(on, job);
     if !is_late && !is_message {
         return parked(lane, on, job, blocked_since, awaits, until).await;
     }
@@ -49,7 +48,7 @@ pub(super) async fn wait_for_target(
         }
     } else if let Some(id) = stands_behind(lane, on, &awaits).await {
         // It has its place in the lane: its end is waited for, however long that takes.
-        let until = now_ms().saturating_add(parked_max_age_ms(on));
+        let until = now_ms().saturating_add(millis(on.settings().parked_max_age));
         return parked(lane, on, job, blocked_since, Awaited::End(id), until).await;
     }
     if is_late {
@@ -59,10 +58,6 @@ pub(super) async fn wait_for_target(
         under_pressure(lane, on, job, blocked_since, on.sleep(poll)).await;
     }
     Waiting::Over
-}
-
-fn parked_max_age_ms(on: &Delivering) -> i64 {
-    i64::try_from(on.settings().parked_max_age.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Lets a dispatch wait in the store, and the lane go on.

@@ -6,7 +6,7 @@
 use super::account::Delivering;
 use super::job::Job;
 use super::plan::PlanError;
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms};
 use interline_envelope::{
     Address, Dispatch, DispatchId, EnvelopeId, Kind, Redacted, ReplyTo, Target,
 };
@@ -29,35 +29,19 @@ pub(super) struct References {
     pub(super) about: Option<EnvelopeId>,
 }
 
-/// Until when a dispatch may wait for what it is about: UTC milliseconds. An answer's time begins with its turn: what its
-/// lane waited for before has nothing to do with it.
-pub(super) fn parked_until(job: &Job, parked_max_age: Duration) -> i64 {
-    let since_ms = if is_plain(job.dispatch.envelope.kind) { job.turn_ms } else { job.since_ms };
-    let long = wait_max(job, parked_max_age);
-    since_ms.saturating_add(i64::try_from(long.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// Until when a dispatch waits at least, and whether that is over. What it is about has all the time from when it can
-/// come: the account's queue is consumed.
-pub(super) fn waits_until(on: &Delivering, job: &Job, until: i64) -> (i64, bool) {
-    let long = i64::try_from(wait_max(job, on.settings().parked_max_age).as_millis());
-    let long = long.unwrap_or(i64::MAX);
-    match on.consumes_since() {
-        None => (until.max(now_ms().saturating_add(long)), !job.parks),
-        Some(since) => {
-            let until = until.max(since.saturating_add(long));
-            (until, !job.parks || now_ms() >= until)
-        }
-    }
-}
-
-/// How long a dispatch waits for what it is about.
-fn wait_max(job: &Job, parked_max_age: Duration) -> Duration {
-    if is_plain(job.dispatch.envelope.kind) {
-        parked_max_age.min(REPLY_WAIT_MAX)
+/// Until when a dispatch waits at least for what it is about, UTC milliseconds, and whether that is over. An answer's
+/// time begins with its turn: what its lane waited for before has nothing to do with it. What is waited for has all the
+/// time from when it can come: the account's queue is consumed.
+pub(super) fn waits_until(on: &Delivering, job: &Job) -> (i64, bool) {
+    let age_max = on.settings().parked_max_age;
+    let (since_ms, long) = if is_plain(job.dispatch.envelope.kind) {
+        (job.turn_ms, age_max.min(REPLY_WAIT_MAX))
     } else {
-        parked_max_age
-    }
+        (job.since_ms, age_max)
+    };
+    let consumed = on.consumes_since();
+    let until = since_ms.max(consumed.unwrap_or_else(now_ms)).saturating_add(millis(long));
+    (until, !job.parks || (consumed.is_some() && now_ms() >= until))
 }
 
 /// True for what has words of its own, so that it waits for a moment only.

@@ -6,7 +6,7 @@
 
 use super::account::Delivering;
 use super::context::Connection;
-use crate::clock::now_ms;
+use crate::clock::{millis, now_ms};
 use crate::live::LiveHandle;
 use interline_envelope::AccountRef;
 use interline_store::Released;
@@ -58,8 +58,7 @@ pub(crate) async fn expire(
 ) -> std::io::Result<()> {
     loop {
         let since = connection.borrow().as_ref().map(|connection| connection.since_ms);
-        let age_max = live.get().config.deliver.parked_max_age;
-        let age_max = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
+        let age_max = millis(live.get().config.deliver.parked_max_age);
         // What could not come while the broker was away has all its time from when it is back.
         if since.is_some_and(|since| now_ms().saturating_sub(since) >= age_max) {
             match store.parked_expired(now_ms()).await {
