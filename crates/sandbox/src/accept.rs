@@ -3,6 +3,7 @@
 //! [`take`] is the moment of acceptance: the screen shows it, it has its place in the order, and the receipts that
 //! follow are made. The only rules that are left here are those of [`crate::admit`], which need the lock.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admit::{Pass, admit};
@@ -13,6 +14,7 @@ use crate::graph_error::GraphError;
 use crate::ids::Origin;
 use crate::messaging::words as messaging;
 use crate::outbox::Update;
+use crate::receipts::Receipts;
 use crate::seen::{Content, Seen};
 use crate::state::{Hub, State};
 use crate::whatsapp::words as whatsapp;
@@ -48,12 +50,17 @@ pub(crate) enum Deed {
 }
 
 /// What follows from a deed.
-pub(crate) struct Taken {
-    pub(crate) native_id: Option<String>,
-    pub(crate) updates: Vec<Update>,
+struct Taken {
+    native_id: Option<String>,
+    updates: Vec<Update>,
 }
 
-pub(crate) fn take(hub: &Hub, account: &str, deed: Deed) -> Result<Taken, GraphError> {
+/// Does a deed, and returns the id of what came of it, if it has one, and its receipts.
+pub(crate) fn take(
+    hub: &Arc<Hub>,
+    account: &str,
+    deed: Deed,
+) -> Result<(Option<String>, Receipts), GraphError> {
     let mut guard = hub.lock();
     let state = &mut *guard;
     let deed = admit(hub.kind, state, account, deed)?;
@@ -79,14 +86,16 @@ pub(crate) fn take(hub: &Hub, account: &str, deed: Deed) -> Result<Taken, GraphE
             Some(Taken { native_id: Some(native_id), updates: vec![update] })
         }
     };
-    let taken = taken.ok_or_else(|| GraphError::no_object("POST", account))?;
-    if let Some(account) = state.accounts.get(account) {
-        add(&account.tally.accepted, 1);
-    }
+    let unknown = || GraphError::no_object("POST", account);
+    let Taken { native_id, updates } = taken.ok_or_else(unknown)?;
+    let account = state.accounts.get(account).ok_or_else(unknown)?;
+    add(&account.tally.accepted, 1);
+    // Owed before anybody can see what was done.
+    let receipts = Receipts::owed(hub, account, updates);
     drop(guard);
     add(&hub.tally.accepted, 1);
     hub.touch();
-    Ok(taken)
+    Ok((native_id, receipts))
 }
 
 fn new_message(

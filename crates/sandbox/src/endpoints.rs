@@ -2,6 +2,8 @@
 //!
 //! Token before content, as the real one does.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::config::Kind;
@@ -20,12 +22,12 @@ use crate::whatsapp;
 pub(crate) enum Outcome {
     Json(Value),
     File(File),
-    Sent { account: String, done: Done },
+    Sent(Done),
 }
 
 /// `later`: WhatsApp takes the send, and reports it as failed.
 pub(crate) async fn process(
-    hub: &Hub,
+    hub: &Arc<Hub>,
     call: &Call,
     later: Option<&GraphFault>,
 ) -> Result<Outcome, GraphError> {
@@ -38,7 +40,7 @@ pub(crate) async fn process(
                     messaging::send::messages(hub, &account, call).await?
                 }
             };
-            Ok(Outcome::Sent { account, done })
+            Ok(Outcome::Sent(done))
         }
         Route::Cdn(file) => cdn_file(hub, call, file.as_deref()).map(Outcome::File),
         Route::LookAside => {
@@ -66,11 +68,11 @@ pub(crate) async fn process(
 async fn object(hub: &Hub, call: &Call) -> Result<Value, GraphError> {
     match &call.route {
         Route::UploadMedia(_) if hub.kind == Kind::WhatsApp => {
-            Ok(whatsapp::send::upload(hub, &addressed(hub, call)?, call)?.response)
+            whatsapp::send::upload(hub, &addressed(hub, call)?, call)
         }
         Route::UploadAttachment(_) if hub.kind != Kind::WhatsApp => {
             let account = addressed(hub, call)?;
-            Ok(messaging::attach::upload(hub, &account, call).await?.response)
+            messaging::attach::upload(hub, &account, call).await
         }
         Route::Get(id) => {
             let account = authorised(hub, call)?;

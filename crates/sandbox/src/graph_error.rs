@@ -170,14 +170,6 @@ impl GraphError {
         Self::parameter(format!("The request's body could not be read: {why}"))
     }
 
-    /// The simulator itself could not go on; no real code, so that nobody takes it for the platform's word.
-    pub(crate) fn outbox_full() -> Self {
-        Self {
-            transient: Some(true),
-            ..Self::new(500, 2, "Too many webhooks wait for this account")
-        }
-    }
-
     /// The HTTP body.
     pub(crate) fn body_json(&self, kind: Kind, trace: String) -> Value {
         let mut error = Map::new();

@@ -68,6 +68,7 @@ mod outbox;
 mod phone;
 mod platform;
 mod profile;
+mod receipts;
 mod request;
 mod seen;
 mod server;
@@ -194,8 +195,8 @@ impl Platforms {
         &self.clock
     }
 
-    /// Returns once everything that people did, and every receipt, has been posted and answered with 200. New receipts
-    /// can arise meanwhile: ask [`Platform::counts`] for what is in flight. Put a limit around it. Cancel-safe.
+    /// Returns once everything that people did, and every receipt of a request that was taken, has been posted and
+    /// answered with 200. New ones can arise meanwhile: ask [`Platform::counts`] for what is in flight. Put a limit around it. Cancel-safe.
     pub async fn idle(&self) {
         for platform in self.all() {
             platform.idle().await;

@@ -51,6 +51,8 @@ pub(crate) struct Outbox {
     wake: Notify,
     put: AtomicU64,
     done: AtomicU64,
+    /// How many requests were taken whose receipts are not queued yet.
+    owing: AtomicU64,
     wrong_signatures: AtomicU64,
     unsubscribed: AtomicBool,
     /// When the first POST since the last success failed; 0: none did.
@@ -99,7 +101,17 @@ impl Outbox {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.done() >= self.put.load(Ordering::Acquire)
+        self.owing.load(Ordering::Acquire) == 0 && self.done() >= self.put.load(Ordering::Acquire)
+    }
+
+    /// Receipts will be put: until [`Self::owes_no_more`] the outbox is not idle.
+    pub(crate) fn owes(&self) {
+        self.owing.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The receipts of one [`Self::owes`] were put.
+    pub(crate) fn owes_no_more(&self) {
+        self.owing.fetch_sub(1, Ordering::AcqRel);
     }
 
     pub(crate) fn left(&self) -> u64 {

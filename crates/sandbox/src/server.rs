@@ -25,7 +25,7 @@ use crate::fault::{CallClass, Fault, Strike};
 use crate::graph_error::GraphError;
 use crate::listener::Cutter;
 use crate::messaging;
-use crate::outbox::{Outbox, Update, wait_until_done};
+use crate::receipts::Receipts;
 use crate::request::{Call, Route, UPLOAD_BYTES_MAX};
 use crate::seen::RawRequest;
 use crate::state::Hub;
@@ -41,7 +41,7 @@ const HTML_500: &str = "<!DOCTYPE html>\n<html><head><title>Facebook | Error</ti
 /// What an endpoint did.
 pub(crate) struct Done {
     pub(crate) response: Value,
-    pub(crate) updates: Vec<Update>,
+    pub(crate) receipts: Receipts,
 }
 
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
@@ -267,20 +267,20 @@ async fn struck(
     };
     match strike.fault {
         Fault::TakeThenHang => {
-            let response = outcome.post_at_once(hub);
+            let response = outcome.post_at_once();
             strike.released.cancelled().await;
             json_response(hub, open, 200, &response, None)
         }
         Fault::TakeThenCut => {
-            outcome.post_at_once(hub);
+            outcome.post_at_once();
             cut(cutter)
         }
         Fault::TakeThenHtml500 => {
-            outcome.post_at_once(hub);
+            outcome.post_at_once();
             html_500(hub, open)
         }
         Fault::SlowAnswer(time) => {
-            let response = outcome.post_at_once(hub);
+            let response = outcome.post_at_once();
             clock.sleep_until(began_ms.saturating_add(millis(time))).await;
             json_response(hub, open, 200, &response, None)
         }
@@ -309,73 +309,27 @@ impl Outcome {
                 let body = Body::from_stream(stream::iter(pieces));
                 ([(CONTENT_TYPE, mime), (CONTENT_LENGTH, length)], body).into_response()
             }
-            Self::Sent { account, done } => {
-                let Some((outbox, tally)) = outbox_of(hub, &account) else {
-                    return refuse(hub, open, &GraphError::outbox_full());
-                };
-                let post = Post { hub: Arc::clone(hub), outbox, tally, updates: done.updates };
-                match hub.settings().receipts.timing {
-                    Timing::AfterResponse => {
-                        json_response(hub, open, 200, &done.response, Some(post))
-                    }
-                    Timing::BeforeResponse => {
-                        let outbox = Arc::clone(&post.outbox);
-                        let mark = post.now();
-                        let wait = wait_until_done(hub, &outbox, mark, &hub.stop);
-                        // Too late is no error: the echo then comes after the response.
-                        drop(tokio::time::timeout(ECHO_FIRST_MAX, wait).await);
-                        json_response(hub, open, 200, &done.response, None)
-                    }
+            Self::Sent(Done { response, receipts }) => match hub.settings().receipts.timing {
+                Timing::AfterResponse => json_response(hub, open, 200, &response, Some(receipts)),
+                Timing::BeforeResponse => {
+                    // Too late is no error: the echo then comes after the response.
+                    drop(tokio::time::timeout(ECHO_FIRST_MAX, receipts.put_and_taken()).await);
+                    json_response(hub, open, 200, &response, None)
                 }
-            }
+            },
         }
     }
 
     /// Queues the receipts whether or not an answer follows, and returns the answer.
-    pub(crate) fn post_at_once(self, hub: &Arc<Hub>) -> Value {
+    pub(crate) fn post_at_once(self) -> Value {
         match self {
             Self::Json(value) => value,
             Self::File(_) => Value::Null,
-            Self::Sent { account, done } => {
-                if let Some((outbox, tally)) = outbox_of(hub, &account) {
-                    Post { hub: Arc::clone(hub), outbox, tally, updates: done.updates }.now();
-                }
-                done.response
+            Self::Sent(Done { response, receipts }) => {
+                drop(receipts);
+                response
             }
         }
-    }
-}
-
-fn outbox_of(hub: &Hub, account: &str) -> Option<(Arc<Outbox>, Arc<Tally>)> {
-    let state = hub.lock();
-    let account = state.accounts.get(account)?;
-    Some((Arc::clone(&account.outbox), Arc::clone(&account.tally)))
-}
-
-/// Receipts that are queued at the latest when this is dropped.
-struct Post {
-    hub: Arc<Hub>,
-    outbox: Arc<Outbox>,
-    tally: Arc<Tally>,
-    updates: Vec<Update>,
-}
-
-impl Post {
-    fn now(mut self) -> u64 {
-        self.put()
-    }
-
-    fn put(&mut self) -> u64 {
-        let updates = std::mem::take(&mut self.updates);
-        let outbox_max = self.hub.settings().outbox_max;
-        self.outbox.put(updates, outbox_max, [&self.hub.tally, &*self.tally])
-    }
-}
-
-impl Drop for Post {
-    fn drop(&mut self) {
-        self.put();
-        self.hub.touch();
     }
 }
 
@@ -385,7 +339,7 @@ fn json_response(
     open: &InFlight,
     status: u16,
     body: &Value,
-    after: Option<Post>,
+    after: Option<Receipts>,
 ) -> Response {
     note(hub, open.number, |raw| raw.status = Some(status));
     let bytes = Bytes::from(body.to_string());
@@ -393,9 +347,9 @@ fn json_response(
     let length = bytes.len().to_string();
     let body = match after {
         None => Body::from(bytes),
-        Some(post) => {
-            Body::from_stream(stream::unfold((Some(bytes), post), |(bytes, post)| async {
-                bytes.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), (None, post)))
+        Some(receipts) => {
+            Body::from_stream(stream::unfold((Some(bytes), receipts), |(bytes, receipts)| async {
+                bytes.map(|bytes| (Ok::<_, std::convert::Infallible>(bytes), (None, receipts)))
             }))
         }
     };

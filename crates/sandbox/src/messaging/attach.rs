@@ -10,7 +10,6 @@ use crate::graph_error::GraphError;
 use crate::media::File;
 use crate::request::{Call, digits_or_text};
 use crate::seen::MediaKind;
-use crate::server::Done;
 use crate::state::Hub;
 use crate::words::Held;
 
@@ -136,11 +135,11 @@ fn check(platform: Kind, kind: MediaKind, file: &File) -> Result<(), GraphError>
 }
 
 /// `POST /{page-id}/message_attachments`.
-pub(crate) async fn upload(hub: &Hub, account: &str, call: &Call) -> Result<Done, GraphError> {
+pub(crate) async fn upload(hub: &Hub, account: &str, call: &Call) -> Result<Value, GraphError> {
     let attachment = call.params.get("message").and_then(|message| message.get("attachment"));
     let Some(attachment) = attachment.and_then(Value::as_object) else {
         return Err(GraphError::parameter("The parameter message[attachment] is required"));
     };
     let attached = attach(hub, account, attachment, call.upload.as_ref()).await?;
-    Ok(Done { response: json!({"attachment_id": attached.held.id}), updates: Vec::new() })
+    Ok(json!({"attachment_id": attached.held.id}))
 }

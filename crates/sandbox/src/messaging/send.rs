@@ -3,6 +3,8 @@
 //! Source: platform facts, sections 1, 4, 5, 6, and the send fixtures. A message and a sender action never share a
 //! request (2018014), `reply_to` stands beside `message`, and a sender action's response has no message id.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::accept::{Deed, take};
@@ -28,7 +30,11 @@ const TEMPLATE_BUTTONS_MAX: usize = 3;
 const IMAGES_MAX: usize = 10;
 
 /// `POST /{id}/messages`.
-pub(crate) async fn messages(hub: &Hub, account: &str, call: &Call) -> Result<Done, GraphError> {
+pub(crate) async fn messages(
+    hub: &Arc<Hub>,
+    account: &str,
+    call: &Call,
+) -> Result<Done, GraphError> {
     let params = &call.params;
     let message = params.get("message").filter(|message| !message.is_null());
     let action = params.get("sender_action").and_then(Value::as_str);
@@ -62,12 +68,12 @@ pub(crate) async fn messages(hub: &Hub, account: &str, call: &Call) -> Result<Do
         marker,
         pass,
     };
-    let taken = take(hub, account, deed)?;
-    let mut response = json!({"recipient_id": person, "message_id": taken.native_id});
+    let (native_id, receipts) = take(hub, account, deed)?;
+    let mut response = json!({"recipient_id": person, "message_id": native_id});
     if let (Some(fields), Some(id)) = (response.as_object_mut(), response_id) {
         fields.insert("attachment_id".into(), json!(id));
     }
-    Ok(Done { response, updates: taken.updates })
+    Ok(Done { response, receipts })
 }
 
 /// The person that a request is for, if the account knows one of that id.
@@ -106,7 +112,7 @@ fn messaging_type(kind: Kind, params: &Map<String, Value>) -> Result<Pass, Graph
 }
 
 fn sender_action(
-    hub: &Hub,
+    hub: &Arc<Hub>,
     account: &str,
     person: String,
     action: &str,
@@ -144,8 +150,8 @@ fn sender_action(
             return Err(GraphError::parameter(words));
         }
     };
-    let taken = take(hub, account, deed)?;
-    Ok(Done { response, updates: taken.updates })
+    let (_, receipts) = take(hub, account, deed)?;
+    Ok(Done { response, receipts })
 }
 
 fn reaction(kind: Kind, word: Option<&str>) -> Result<String, GraphError> {

@@ -3,9 +3,11 @@
 //! Source: platform facts, sections 1, 4, 5, 6, and the send fixtures. Groups are not simulated: a group id is an
 //! unknown recipient.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
-use crate::accept::{Deed, Taken, take};
+use crate::accept::{Deed, take};
 use crate::admit::Pass;
 use crate::config::Kind;
 use crate::fault::GraphFault;
@@ -32,7 +34,7 @@ struct Recipient {
 ///
 /// `later`: what a `failed` status is to say of it.
 pub(crate) async fn messages(
-    hub: &Hub,
+    hub: &Arc<Hub>,
     account: &str,
     call: &Call,
     later: Option<&GraphFault>,
@@ -57,7 +59,7 @@ pub(crate) async fn messages(
     if let Some(fault) = later {
         deed = fails(&recipient, marker, fault);
     }
-    let Taken { native_id, updates } = take(hub, account, deed)?;
+    let (native_id, receipts) = take(hub, account, deed)?;
     let mut contact = json!({"input": recipient.input});
     if let Some(fields) = contact.as_object_mut() {
         if recipient.by_user_id {
@@ -72,7 +74,7 @@ pub(crate) async fn messages(
     }
     let response =
         json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [message]});
-    Ok(Done { response, updates })
+    Ok(Done { response, receipts })
 }
 
 /// The person that a request is for, as far as its body says; for faults and the log.
@@ -116,7 +118,11 @@ fn recipient(
     Ok(Recipient { input: input.to_owned(), wa_id: None, person, by_user_id: true })
 }
 
-fn mark_read(hub: &Hub, account: &str, params: &Map<String, Value>) -> Result<Done, GraphError> {
+fn mark_read(
+    hub: &Arc<Hub>,
+    account: &str,
+    params: &Map<String, Value>,
+) -> Result<Done, GraphError> {
     if params.get("status").and_then(Value::as_str) != Some("read") {
         return Err(GraphError::parameter("Param status must be one of {READ}."));
     }
@@ -132,8 +138,9 @@ fn mark_read(hub: &Hub, account: &str, params: &Map<String, Value>) -> Result<Do
     };
     let holder = hub.lock().holder(account, up_to);
     let person = holder.ok_or_else(|| GraphError::value("Message ID does not exist."))?;
-    let taken = take(hub, account, Deed::Read { person, up_to: Some(up_to.to_owned()), typing })?;
-    Ok(Done { response: json!({"success": true}), updates: taken.updates })
+    let deed = Deed::Read { person, up_to: Some(up_to.to_owned()), typing };
+    let (_, receipts) = take(hub, account, deed)?;
+    Ok(Done { response: json!({"success": true}), receipts })
 }
 
 async fn deed(
@@ -349,7 +356,7 @@ fn contacts(params: &Map<String, Value>) -> Result<Vec<Value>, GraphError> {
 }
 
 /// `POST /{phone-number-id}/media`.
-pub(crate) fn upload(hub: &Hub, account: &str, call: &Call) -> Result<Done, GraphError> {
+pub(crate) fn upload(hub: &Hub, account: &str, call: &Call) -> Result<Value, GraphError> {
     if call.text("messaging_product").as_deref() != Some("whatsapp") {
         return Err(GraphError::missing("Parameter 'messaging_product' is mandatory."));
     }
@@ -369,7 +376,7 @@ pub(crate) fn upload(hub: &Hub, account: &str, call: &Call) -> Result<Done, Grap
     }
     let file = File { mime, ..file.clone() };
     let id = hub.shelve(&mut hub.lock(), account, file);
-    Ok(Done { response: json!({"id": id}), updates: Vec::new() })
+    Ok(json!({"id": id}))
 }
 
 /// `GET /{media-id}`: a URL that lives for some minutes.

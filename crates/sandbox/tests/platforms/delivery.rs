@@ -5,7 +5,7 @@ use std::time::Duration;
 use interline_sandbox::{PhoneError, SubscribeError, signature};
 use serde_json::Value;
 
-use crate::hook::{Hook, LIMIT, NUMBER, PAGE, phone, quick, start};
+use crate::hook::{Hook, LIMIT, NUMBER, PAGE, phone, quick, send, start, text};
 use crate::webhooks::updates;
 
 fn texts(bodies: &[Value]) -> Vec<String> {
@@ -52,6 +52,23 @@ async fn an_absent_daemon_loses_nothing() {
     tokio::time::timeout(LIMIT, platforms.idle()).await.unwrap();
     let bodies: Vec<Value> = hook.posts().iter().map(crate::hook::Post::json).collect();
     assert_eq!(texts(&bodies), numbers(0..20));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_quiet_waits_for_the_receipts_of_what_a_phone_already_shows() {
+    let hook = Hook::start().await;
+    let platforms = start(&hook).await;
+    let whatsapp = platforms.whatsapp();
+    for count in 1..=200 {
+        let quiet = async {
+            phone(whatsapp).wait_for_received(count, LIMIT).await.unwrap();
+            tokio::time::timeout(LIMIT, platforms.idle()).await.unwrap();
+            whatsapp.counts().updates_taken
+        };
+        let hello = text(whatsapp, "hello");
+        let (taken, (status, _)) = tokio::join!(quiet, send(whatsapp, &hello));
+        assert_eq!((taken, status), (2 * count as u64, 200), "sent and delivered, {count} times");
+    }
 }
 
 #[tokio::test]
@@ -201,7 +218,7 @@ async fn screens_and_logs_are_bounded() {
     });
     for number in 0..10 {
         phone(whatsapp).say(number.to_string()).unwrap();
-        crate::hook::send(whatsapp, &serde_json::json!({})).await;
+        send(whatsapp, &serde_json::json!({})).await;
     }
     assert_eq!(phone(whatsapp).view().len(), 5);
     assert_eq!(whatsapp.raw_requests().len(), 3);
