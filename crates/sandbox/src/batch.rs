@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::endpoints::process;
+use crate::endpoints::{Outcome, process};
 use crate::graph_error::GraphError;
 use crate::request::{Call, Route, read_form};
 use crate::state::Hub;
@@ -54,5 +54,5 @@ async fn one(hub: &Arc<Hub>, whole: &Call, request: &Value) -> Result<Value, Gra
     let own = params.remove("access_token").and_then(|token| token.as_str().map(str::to_owned));
     let token = own.or_else(|| whole.token.clone());
     let call = Call { route: Route::of(method, path), token, params, upload: None };
-    process(hub, &call, None).await.map(|outcome| outcome.post_at_once())
+    process(hub, &call, None).await.map(Outcome::into_json)
 }

@@ -267,22 +267,22 @@ async fn struck(
     };
     match strike.fault {
         Fault::TakeThenHang => {
-            let response = outcome.post_at_once();
+            let outcome = outcome.told_at_once();
             strike.released.cancelled().await;
-            json_response(hub, open, 200, &response, None)
+            outcome.respond(hub, open).await
         }
         Fault::TakeThenCut => {
-            outcome.post_at_once();
+            drop(outcome);
             cut(cutter)
         }
         Fault::TakeThenHtml500 => {
-            outcome.post_at_once();
+            drop(outcome);
             html_500(hub, open)
         }
         Fault::SlowAnswer(time) => {
-            let response = outcome.post_at_once();
+            let outcome = outcome.told_at_once();
             clock.sleep_until(began_ms.saturating_add(millis(time))).await;
-            json_response(hub, open, 200, &response, None)
+            outcome.respond(hub, open).await
         }
         Fault::Html500
         | Fault::Empty503
@@ -320,15 +320,23 @@ impl Outcome {
         }
     }
 
-    /// Queues the receipts whether or not an answer follows, and returns the answer.
-    pub(crate) fn post_at_once(self) -> Value {
+    /// Queues the receipts whether or not an answer follows.
+    fn told_at_once(self) -> Self {
+        match self {
+            Self::Sent(Done { response, receipts }) => {
+                drop(receipts);
+                Self::Json(response)
+            }
+            Self::Json(_) | Self::File(_) => self,
+        }
+    }
+
+    /// The answer within a batch, which hands no files over.
+    pub(crate) fn into_json(self) -> Value {
         match self {
             Self::Json(value) => value,
             Self::File(_) => Value::Null,
-            Self::Sent(Done { response, receipts }) => {
-                drop(receipts);
-                response
-            }
+            Self::Sent(done) => done.response,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use interline_sandbox::{Calls, Fault, Order, Person};
 use serde_json::{Value, json};
 
-use crate::hook::{Hook, LIMIT, NUMBER, PAGE, SAM, code, phone, send, start, text, try_send};
+use crate::hook::{Hook, LIMIT, NUMBER, PAGE, SAM, code, phone, png, send, start, text, try_send};
 use crate::webhooks::updates;
 
 #[tokio::test]
@@ -46,6 +46,21 @@ async fn a_message_that_is_sent_again_after_a_cut_shows_twice() {
     assert_eq!(view.len(), 2);
     assert_ne!(view[0].native_id, view[1].native_id);
     assert!(view[0].order < view[1].order && view[0].marker == view[1].marker);
+}
+
+#[tokio::test]
+async fn a_file_that_is_handed_over_late_is_whole() {
+    let hook = Hook::start().await;
+    let platforms = start(&hook).await;
+    let messenger = platforms.messenger();
+    phone(messenger).photo(png(), "image/png", None).unwrap();
+    let body = hook.wait_for_taken(1).await.remove(0);
+    let message = &body["entry"][0]["messaging"][0]["message"];
+    let url = message["attachments"][0]["payload"]["url"].as_str().unwrap();
+    let slow = Fault::SlowAnswer(Duration::from_millis(1));
+    let order = messenger.order(Order::next(slow).calls(Calls::Media));
+    let file = reqwest::get(url).await.unwrap().bytes().await.unwrap();
+    assert_eq!((order.struck(), &*file), (1, &*png()));
 }
 
 #[tokio::test]
