@@ -10,6 +10,8 @@ use crate::wire::Marker;
 use futures_util::future::try_join_all;
 use futures_util::stream::FuturesUnordered;
 use interline_broker::{Confirm, DeliveryTag, OutMessage, Publisher};
+use interline_envelope::Dispatch;
+use interline_notice::Cause;
 use std::pin::Pin;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -33,14 +35,17 @@ pub(super) struct Aftermath {
     pub(super) openings: Vec<Announcement>,
     /// Messages of ours that arrived.
     pub(super) arrived: Vec<Marker>,
+    /// What is not passed on, and why, as its senders are told.
+    pub(super) refused: Vec<(Dispatch, Cause)>,
     pub(super) news: News,
 }
 
 impl Aftermath {
     /// Nothing if there is nothing to record.
     pub(super) fn boxed(self) -> Option<Box<Self>> {
-        let Self { openings, arrived, news } = &self;
-        let is_empty = openings.is_empty() && arrived.is_empty() && news.is_empty();
+        let Self { openings, arrived, refused, news } = &self;
+        let is_empty =
+            openings.is_empty() && arrived.is_empty() && refused.is_empty() && news.is_empty();
         (!is_empty).then(|| Box::new(self))
     }
 
@@ -55,6 +60,9 @@ impl Aftermath {
         }
         for marker in self.arrived {
             until_recorded(|| relay.store.arrived_later(marker.dispatch, marker.request)).await?;
+        }
+        for (about, cause) in self.refused {
+            relay.tell(lanes.publisher(), &about, cause).await?;
         }
         self.news.settle(relay, lanes, stop).await
     }

@@ -6,10 +6,9 @@
 
 use super::RelayError;
 use crate::clock::now_ms;
-use crate::dead::{DeadLetter, Reason, Stage};
 use crate::live::LiveHandle;
 use crate::metrics::Metrics;
-use crate::wire::{TYPE_DISPATCH, Wire, traceparent};
+use crate::wire::{TYPE_DISPATCH, Wire, WireError, traceparent};
 use interline_broker::{
     Confirm, Headers, OutMessage, Properties, PublishError, Publisher, topology,
 };
@@ -67,7 +66,7 @@ pub(super) struct Published {
     lane: LaneId,
     id: DispatchId,
     account: AccountRef,
-    message: Result<Arc<OutMessage>, String>,
+    message: Arc<OutMessage>,
     /// False where it has to wait behind others of its lane.
     may_go: bool,
     confirm: Option<Confirm>,
@@ -76,7 +75,7 @@ pub(super) struct Published {
 impl Published {
     /// What is to be published now, if anything.
     pub(super) fn message(&self) -> Option<&Arc<OutMessage>> {
-        self.message.as_ref().ok().filter(|_| self.may_go)
+        self.may_go.then_some(&self.message)
     }
 
     /// Notes that [`Published::message`] was handed to the broker.
@@ -122,7 +121,10 @@ impl Lanes {
 
     /// Gives a dispatch its place in its lane. The caller then publishes it, in the order of these calls, or lets it
     /// wait behind what its lane already waits for.
-    pub(super) fn line_up(&self, mut dispatch: Dispatch) -> Published {
+    ///
+    /// # Errors
+    /// [`RelayError::Seal`]
+    pub(super) fn line_up(&self, mut dispatch: Dispatch) -> Result<Published, RelayError> {
         let (seq, may_go) = {
             let mut state = self.lock();
             state.next += 1;
@@ -138,14 +140,14 @@ impl Lanes {
             }
             (seq, may_go)
         };
-        let message = self.message(&dispatch).map(Arc::new);
+        let message = Arc::new(self.message(&dispatch)?);
         let (lane, id, account) = (dispatch.lane, dispatch.id, dispatch.to.account);
-        Published { seq, lane, id, account, message, may_go, confirm: None }
+        Ok(Published { seq, lane, id, account, message, may_go, confirm: None })
     }
 
-    /// Publishes a dispatch and waits until the broker confirmed it, or it is held or dead-lettered.
+    /// Publishes a dispatch and waits until the broker confirmed it, or it is held.
     pub(super) async fn publish(&self, dispatch: Dispatch) -> Result<(), RelayError> {
-        let mut one = self.line_up(dispatch);
+        let mut one = self.line_up(dispatch)?;
         if let Some(message) = one.message() {
             let confirm = self.publisher.send(message.clone()).await?;
             one.sent(confirm);
@@ -153,23 +155,20 @@ impl Lanes {
         self.confirmed(one).await
     }
 
-    fn message(&self, dispatch: &Dispatch) -> Result<OutMessage, String> {
+    pub(super) const fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    fn message(&self, dispatch: &Dispatch) -> Result<OutMessage, WireError> {
         let prefix = &self.live.get().config.broker.prefix;
-        let body = self.wire.seal(dispatch).map_err(|error| error.to_string())?;
+        let body = self.wire.seal(dispatch)?;
         let trace = traceparent(dispatch.envelope.id.as_bytes(), dispatch.lane.as_bytes());
         Ok(dispatch_message(prefix, &dispatch.to.account, dispatch.id, body, Some(trace)))
     }
 
-    /// Waits until the broker confirmed a dispatch, or it is held or dead-lettered.
+    /// Waits until the broker confirmed a dispatch, or it is held.
     pub(super) async fn confirmed(&self, one: Published) -> Result<(), RelayError> {
         let Published { seq, lane, id, account, message, confirm, .. } = one;
-        let message = match message {
-            Ok(message) => message,
-            Err(error) => {
-                self.forget(lane, seq);
-                return Box::pin(self.bury_oversized(id, &account, error)).await;
-            }
-        };
         if let Some(confirm) = confirm {
             match confirm.await {
                 Ok(()) => {
@@ -295,32 +294,6 @@ impl Lanes {
                 self.changed.notify_waiters();
             }
         }
-    }
-
-    async fn bury_oversized(
-        &self,
-        id: DispatchId,
-        account: &AccountRef,
-        error: String,
-    ) -> Result<(), RelayError> {
-        error!(dispatch_id = %id, error, "a dispatch cannot be sealed");
-        let prefix = self.live.get().config.broker.prefix.clone();
-        let letter = DeadLetter {
-            reason: Reason::TooLarge,
-            stage: Stage::Relay,
-            attempts: 1,
-            error,
-            first_ms: now_ms(),
-            body: bytes::Bytes::new(),
-            message_id: id.to_string(),
-            kind: TYPE_DISPATCH,
-            exchange: topology::dispatch_exchange(&prefix),
-            routing_key: routing_key(account),
-            replayed: 0,
-        };
-        self.publisher.send(letter.into_message(&prefix)).await?.await?;
-        self.metrics.dead_letter(Stage::Relay, Reason::TooLarge);
-        Ok(())
     }
 
     /// Offers held dispatches to their queues, again and again, until it is told to stop.

@@ -6,7 +6,6 @@
 use super::lanes::dispatch_message;
 use super::{Relay, RelayError, STORE_RETRY, dead_letter, until_recorded};
 use crate::dead::{DeadLetter, Reason, Stage};
-use crate::deliver::Telling;
 use crate::live::Live;
 use crate::wire::{HEADER_FAILURES, HEADER_REPLAYED, Marker, TYPE_DISPATCH};
 use interline_bridge_api::{Failure, RetryVerdict};
@@ -137,8 +136,7 @@ impl Relay {
         publisher.publish(letter.into_message(prefix)).await?;
         // One that was sealed with another key has no sender who can be told.
         if let Ok(about) = about {
-            let with = Telling { live, ids: &self.ids, wire: &self.wire, publisher };
-            self.notices.tell(with, &about, Cause::FailedLater).await?;
+            self.tell(publisher, &about, Cause::FailedLater).await?;
         }
         Ok(())
     }
@@ -150,6 +148,12 @@ impl Relay {
         loop {
             match self.store.failed_later(dispatch, request, &later.native_id).await {
                 Ok(FailedLater::UnderWay) if looks < LOOKS_MAX => {
+                    if looks == 0 {
+                        // It was taken at any rate, whose answer may be lost.
+                        let native_ids = vec![later.native_id.clone()];
+                        let settle = || self.store.settle(dispatch, request, native_ids.clone());
+                        until_recorded(settle).await?;
+                    }
                     looks += 1;
                     tokio::time::sleep(LOOK_AGAIN).await;
                 }

@@ -12,15 +12,16 @@ mod poison;
 mod translate;
 
 use crate::dead::{DeadLetter, Reason, Stage};
-use crate::deliver::Announcement;
+use crate::deliver::{Announcement, Telling};
 use crate::live::{Live, LiveHandle};
 use crate::metrics::{Disposition, Metrics};
-use crate::wire::{TYPE_ANSWER, TYPE_EVENT, Wire};
+use crate::wire::{TYPE_ANSWER, TYPE_EVENT, Wire, WireError};
 use following::{Aftermath, Event, Following, Pending, Settled, Settling};
 use futures_util::StreamExt;
 use interline_bridge_api::Bridge;
 use interline_broker::{Acker, Consumer, Delivery, LostReason, PublishError, Publisher, topology};
 use interline_envelope::{Dispatch, IdKey};
+use interline_notice::Cause;
 use interline_store::{Store, StoreError};
 pub use lanes::Lanes;
 pub(crate) use lanes::dispatch_message;
@@ -74,6 +75,9 @@ pub enum RelayError {
     /// A target still refused when the session ended; the event is not acknowledged and comes again.
     #[error("the relay stage stops while a target's queue refuses; what is open comes again")]
     Stopping,
+    /// The system gives no randomness to seal a dispatch with.
+    #[error("the relay stage cannot seal a dispatch: {0}")]
+    Seal(#[from] WireError),
     /// The store is closed; what it should remember is not acknowledged.
     #[error("the relay stage lost the store; the line before says why")]
     StoreClosed,
@@ -227,6 +231,7 @@ impl Relay {
                 openings,
                 failed,
                 arrived,
+                refused,
             } = consequences;
             if !failed.is_empty() {
                 // What came before goes first.
@@ -237,12 +242,13 @@ impl Relay {
                 self.act_on(later, &live, &delivery, &session.publisher).await?;
             }
             let openings = self.openings(openings);
-            event.aftermath = Aftermath { openings, arrived, news }.boxed();
+            event.aftermath = Aftermath { openings, arrived, refused, news }.boxed();
             self.remember(bindings).await;
             self.metrics.event(&bridge.manifest().id, disposition(&dispatches, &dead));
             arrivals.into_iter().for_each(|arrival| self.arrivals.note(arrival));
-            event.dispatches =
-                dispatches.into_iter().map(|dispatch| session.lanes.line_up(dispatch)).collect();
+            for dispatch in dispatches {
+                event.dispatches.push(session.lanes.line_up(dispatch)?);
+            }
             if let Some(letter) = dead_letter(&live, &delivery, dead) {
                 warn!(bridge = %bridge.manifest().id, disposition = "dead-letter", error = letter.error,
                     reason = letter.reason.as_str(), "an event is dead-lettered");
@@ -271,6 +277,18 @@ impl Relay {
             news.extend(self.windows.announce(&person, at));
         }
         news
+    }
+
+    /// Tells the sender of a dispatch why it does not arrive.
+    async fn tell(
+        &self,
+        publisher: &Publisher,
+        about: &Dispatch,
+        cause: Cause,
+    ) -> Result<(), RelayError> {
+        let live = self.live.get();
+        let with = Telling { live: &live, ids: &self.ids, wire: &self.wire, publisher };
+        Ok(self.notices.tell(with, about, cause).await?)
     }
 
     async fn remember(&self, bindings: Vec<interline_relay::Binding>) {

@@ -9,9 +9,10 @@ use crate::live::Live;
 use crate::wire::Marker;
 use interline_bridge_api::{BodyError, Bridge, ChatKind, Normalized};
 use interline_envelope::{
-    AccountRef, Address, Author, Dispatch, Envelope, IdKey, Kind, Origin, StatusState, Target,
-    Unknown,
+    AccountRef, Address, Author, Dispatch, ENVELOPE_BYTES_MAX, Envelope, IdKey, Kind, Origin,
+    StatusState, Target, Unknown,
 };
+use interline_notice::Cause;
 use interline_relay::{
     Absorbed, Binding, Route, Seat, alias, likeness_of_echo, opens_window, route,
 };
@@ -31,6 +32,8 @@ pub(super) struct Consequences {
     pub(super) failed: Vec<Later>,
     /// Messages of ours that arrived, on platforms that may report failures later.
     pub(super) arrived: Vec<Marker>,
+    /// What is not passed on, and why, as its senders are told.
+    pub(super) refused: Vec<(Dispatch, Cause)>,
 }
 
 /// A person wrote, so that the account may write freely to them for a while.
@@ -68,7 +71,29 @@ fn follow(live: &Live, ids: &IdKey, bridge: &dyn Bridge, body: &[u8]) -> Consequ
             }
         }
     }
+    // An id is twice in a dispatch, and nothing else of the body is.
+    if body.len() > ENVELOPE_BYTES_MAX / 2 {
+        refuse_oversized(&mut out);
+    }
     out
+}
+
+/// Takes out what is too large for a queue: its event is dead-lettered whole.
+fn refuse_oversized(out: &mut Consequences) {
+    let Consequences { dispatches, dead, news, refused, .. } = out;
+    let later = news.echoes.iter_mut().map(|echo| &mut echo.dispatches);
+    for list in std::iter::once(dispatches).chain(later) {
+        list.retain(|dispatch| {
+            // It gets a predecessor's id when it is published.
+            let whole = Dispatch { prev: Some(dispatch.id), ..dispatch.clone() };
+            let Err(error) = whole.write_json(&mut Vec::new()) else { return true };
+            dead.push((Reason::TooLarge, error.to_string()));
+            // It reaches none of the others, so none is named.
+            let to = dispatch.origin.account.clone();
+            refused.push((Dispatch { to, ..whole }, Cause::Refused));
+            false
+        });
+    }
 }
 
 fn reason_of(error: &BodyError) -> Reason {
@@ -111,12 +136,21 @@ fn one(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: &
         live.directory.remember(&binding);
         out.bindings.push(binding);
     }
+    let author = || alias(seat, &envelope, bridge.manifest().display_name);
     let targets: Vec<Address> = match route(&envelope, seat) {
         Route::ToOthers => seat.others().map(|participant| participant.address.clone()).collect(),
         Route::ToAuthor => return,
-        Route::Absorbed(why) => return absorb(&envelope, why, out),
+        Route::Absorbed(why) => {
+            // What has no id of its own need not be something that the person said.
+            if why == Absorbed::Unsupported && envelope.native_id.is_some() {
+                let to_itself = seat.own().map(|own| own.address.clone()).into_iter().collect();
+                let about = dispatches(ids, seat, &author(), &envelope, to_itself);
+                out.refused.extend(about.into_iter().map(|about| (about, Cause::NotBridged)));
+            }
+            return absorb(&envelope, why, out);
+        }
     };
-    let author = alias(seat, &envelope, bridge.manifest().display_name);
+    let author = author();
     out.dispatches.extend(dispatches(ids, seat, &author, &envelope, targets));
 }
 

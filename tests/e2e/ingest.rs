@@ -20,7 +20,7 @@ against_both_brokers! {
 const OTHER: &str = "106540352242999";
 
 /// One text, as WhatsApp's item.
-fn item(from: &Seat, native_id: &str, text: &str) -> Value {
+pub(crate) fn item(from: &Seat, native_id: &str, text: &str) -> Value {
     let now_s = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     json!({
         "from": from.person, "id": native_id, "timestamp": now_s.to_string(),
@@ -29,7 +29,7 @@ fn item(from: &Seat, native_id: &str, text: &str) -> Value {
 }
 
 /// A change with the items of one person.
-fn change(from: &Seat, items: Vec<Value>) -> Value {
+pub(crate) fn change(from: &Seat, items: Vec<Value>) -> Value {
     json!({"field": "messages", "value": {
         "messaging_product": "whatsapp",
         "metadata": {"display_phone_number": "15550009999", "phone_number_id": from.account},
@@ -39,12 +39,12 @@ fn change(from: &Seat, items: Vec<Value>) -> Value {
 }
 
 /// A whole webhook body.
-fn body(changes: Vec<Value>) -> Vec<u8> {
+pub(crate) fn body(changes: Vec<Value>) -> Vec<u8> {
     let entry = json!({"id": "102290129340398", "changes": changes});
     json!({"object": "whatsapp_business_account", "entry": [entry]}).to_string().into_bytes()
 }
 
-fn one_text(from: &Seat, native_id: &str, text: &str) -> Vec<u8> {
+pub(crate) fn one_text(from: &Seat, native_id: &str, text: &str) -> Vec<u8> {
     body(vec![change(from, vec![item(from, native_id, text)])])
 }
 

@@ -1,7 +1,8 @@
 //! What people are told when something that they sent did not arrive.
 
-use crate::harness::{Broker, Seat, World, instagram, messenger, whatsapp};
-use crate::queues::Queues;
+use crate::harness::{Broker, Seat, WHATSAPP, World, instagram, messenger, whatsapp};
+use crate::ingest::{body, change, item, one_text};
+use crate::queues::{Queues, reasons};
 use interline_sandbox::{Fault, Kind, Order};
 
 const UNREACHABLE: &str =
@@ -81,6 +82,42 @@ async fn g4_a_sender_is_told_of_a_file_that_is_too_large_for_the_target() {
         "Interline: Your file was not delivered: it is too large for the app on the other side.";
     world.until_texts(&alice, &[too_large.to_owned()]).await;
     world.until(&carla, "what stands in its place", |view| view.len() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_sender_is_told_of_what_nobody_can_read_and_its_bytes_are_kept() {
+    let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let (broker, mut world) = world(&[&alice, &bob]).await;
+    world.start();
+    let queues = Queues::connect(&broker.uri()).await;
+    queues.until_declared("whatsapp").await;
+    let mut odd = item(&alice, "wamid.odd", "said");
+    odd["type"] = "reaction".into();
+    let odd = body(vec![change(&alice, vec![odd])]);
+    queues.publish_event("whatsapp", WHATSAPP, odd.clone()).await;
+    let told =
+        "Interline: This kind of message cannot be passed on. Please send it in another form.";
+    world.until_texts(&alice, &[told.to_owned()]).await;
+    let letters = queues.until_dead(1).await;
+    assert_eq!((reasons(&letters), &*letters[0].body), (vec!["not-bridged"], &*odd));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_a_sender_is_told_of_a_message_that_is_too_large_for_a_queue_and_its_bytes_are_kept() {
+    let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let (broker, mut world) = world(&[&alice, &bob]).await;
+    world.start();
+    let queues = Queues::connect(&broker.uri()).await;
+    queues.until_declared("whatsapp").await;
+    let large = one_text(&alice, "wamid.large", &"long ".repeat(120_000));
+    queues.publish_event("whatsapp", WHATSAPP, large.clone()).await;
+    queues.publish_event("whatsapp", WHATSAPP, one_text(&alice, "wamid.small", "short")).await;
+    let told =
+        "Interline: Your message was not delivered: the app on the other side did not accept it.";
+    world.until_texts(&alice, &[told.to_owned()]).await;
+    world.until_texts(&bob, &["short".to_owned()]).await;
+    let letters = queues.until_dead(1).await;
+    assert_eq!((reasons(&letters), &*letters[0].body), (vec!["too-large"], &*large));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
