@@ -7,7 +7,7 @@ use super::account::Delivering;
 use super::gate::{Pass, PauseReason};
 use super::http::TransportError;
 use super::plan::{self, Plan, PlanError, Planned, Waits};
-use super::references;
+use super::{reactions, references};
 use crate::clock::{millis, now_ms};
 use crate::config::Uncertain;
 use crate::dead::Reason;
@@ -126,6 +126,10 @@ impl Delivering {
         }
         if let Some(after) = self.too_early(&live, dispatch) {
             return Ok(Step::Wait { after, cause: Early::Budget });
+        }
+        if sends && row.is_some() && reactions::is_superseded(self, dispatch).await? {
+            debug!(dispatch_id = %dispatch.id, disposition = "refused", "a newer reaction stands in its place");
+            return self.end(dispatch, DispatchState::Refused).await;
         }
         let (requests, begun) = match row {
             Some(row) => match requests_of(&row) {

@@ -91,11 +91,12 @@ pub struct Http {
     peers: Option<(Peers, Duration)>,
 }
 
-/// Answers requests where there is no network: what the platforms' APIs and origins would.
+/// Answers requests where there is no network: what the platforms' APIs and origins would. An answer's body is there as
+/// a whole, so its length is known.
 pub type Peers = Arc<
     dyn Fn(
             Request<Body>,
-        ) -> Pin<Box<dyn Future<Output = Result<Response<Body>, TransportError>> + Send>>
+        ) -> Pin<Box<dyn Future<Output = Result<Response<Bytes>, TransportError>> + Send>>
         + Send
         + Sync,
 >;
@@ -160,8 +161,7 @@ impl Http {
         let request = Request::<reqwest::Body>::try_from(request).map_err(sort_error)?;
         let answer = tokio::time::timeout(timeout, peers(request.map(Body::new))).await;
         let answer = answer.map_err(|late| TransportError::NoAnswer(late.into()))??;
-        let to_reqwest = |body: Body| reqwest::Body::wrap_stream(body.into_data_stream());
-        Ok(answer.map(to_reqwest).into())
+        Ok(answer.map(reqwest::Body::from).into())
     }
 
     /// Sends one request with the account's token, and `file` as the file of a multipart body.

@@ -3,9 +3,9 @@
 //! Asked for before the plan, written with the first intent: a plan that was interrupted goes on as it began.
 
 use super::account::Delivering;
-use interline_envelope::{Dispatch, EnvelopeId, ReactionAction};
+use interline_envelope::{Dispatch, EnvelopeId, Kind, ReactionAction, Target};
 use interline_relay::{Action, Outgoing, ReactionForm};
-use interline_store::{NewReaction, ReactionShown, StoreError};
+use interline_store::{NewReaction, Reacted, ReactionShown, StoreError};
 
 /// A message that somebody reacts to, and how the reaction of the same person that stands until now was shown.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(super) async fn earlier(
     let about = about.filter(|_| dispatch.envelope.reaction.is_some());
     let Some(message) = about else { return Ok(None) };
     let by = &dispatch.origin.account;
-    let shown = on.store().reaction_shown(message, by, &dispatch.to).await?;
-    let form = shown.map(|shown| match shown {
+    let stands = on.store().reacted(message, by, &dispatch.to).await?;
+    let form = stands.and_then(|stands| stands.shown).map(|shown| match shown {
         ReactionShown::Set => ReactionForm::Native,
         ReactionShown::Told => ReactionForm::Text,
     });
@@ -44,6 +44,27 @@ impl Earlier {
             ReactionAction::Remove => None,
         };
         let by = dispatch.origin.account.clone();
-        Some(NewReaction { message: self.message, by, shown })
+        let stands = Reacted { shown, dispatch: dispatch.id };
+        Some(NewReaction { message: self.message, by, stands })
     }
+}
+
+/// True if something newer stands in the place of a reaction that was begun before and is to be sent once more: the
+/// platform took it, took the newer one, and said then that the older had failed. What is told in words is told all the
+/// same.
+pub(super) async fn is_superseded(
+    on: &Delivering,
+    dispatch: &Dispatch,
+) -> Result<bool, StoreError> {
+    let Some(Target::Messages { native_ids }) = &dispatch.envelope.target else { return Ok(false) };
+    let Some(native_id) = native_ids.first() else { return Ok(false) };
+    if dispatch.envelope.kind != Kind::Reaction || dispatch.author.named {
+        return Ok(false);
+    }
+    let by = &dispatch.origin.account;
+    let Some(message) = on.store().envelope_of(&by.account, &by.user, native_id).await? else {
+        return Ok(false);
+    };
+    let stands = on.store().reacted(message.envelope, by, &dispatch.to).await?;
+    Ok(stands.is_some_and(|stands| stands.dispatch != dispatch.id))
 }

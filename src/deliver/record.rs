@@ -35,7 +35,7 @@ impl Delivering {
         let sent = NewSent {
             id: dispatch.id,
             time: dispatch.envelope.time,
-            account: self.account.clone(),
+            to: dispatch.to.clone(),
             body,
             plans: requests.iter().map(request_plan).collect(),
             since,

@@ -1,7 +1,8 @@
 //! What WhatsApp takes with 200 and reports as failed later is acted on as if the send had been refused.
 
-use crate::harness::{Broker, Seat, World, messenger, whatsapp};
+use crate::harness::{Broker, LIMIT, Seat, WHATSAPP, World, messenger, whatsapp};
 use crate::queues::{Dead, Queues, reasons};
+use interline_embedded_broker::Snapshot;
 use interline_sandbox::{Fault, Order};
 
 async fn world() -> (Broker, World, Seat, Seat) {
@@ -51,9 +52,36 @@ async fn g2_what_failed_for_now_after_it_was_taken_is_sent_again_once_however_of
     world.until_texts(&to, &["one".to_owned()]).await;
     world.phone(&from).say("two").unwrap();
     world.until_texts(&to, &["one".to_owned(), "two".to_owned()]).await;
-    let idle = tokio::time::timeout(crate::harness::LIMIT, world.platforms.idle());
+    let idle = tokio::time::timeout(LIMIT, world.platforms.idle());
     assert!(idle.await.is_ok(), "every webhook is taken");
     assert_eq!(world.stop().await, Some(0));
     world.until_texts(&to, &["one".to_owned(), "two".to_owned()]).await;
     assert_eq!(reasons(&Queues::connect(&broker.uri()).await.dead().await), Vec::<&str>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reaction_that_failed_later_does_not_come_back_once_it_was_taken_away() {
+    let (broker, mut world, alice, bob) = world().await;
+    world.start();
+    world.phone(&bob).say("hello").unwrap();
+    world.until_texts(&alice, &["hello".to_owned()]).await;
+    let hello = world.phone(&alice).received().remove(0).native_id;
+    // What WhatsApp has to tell of the reaction waits until it was taken away.
+    let account = world.platforms.whatsapp().account(WHATSAPP).unwrap();
+    let webhook_url = account.config().unwrap().webhook_url;
+    world.platforms.idle().await;
+    account.set_webhook_url(None);
+    fail_later(&world, &bob, 131_000);
+    world.phone(&alice).react(&hello, "👍").unwrap();
+    world.phone(&alice).unreact(&hello).unwrap();
+    world.phone(&alice).say("done").unwrap();
+    world.until_texts(&bob, &["done".to_owned()]).await;
+    account.set_webhook_url(webhook_url.as_deref());
+    world.platforms.idle().await;
+    // It goes back to its lane before the news is acknowledged.
+    let is_empty =
+        |now: &Snapshot| now.queues.values().all(|depth| depth.ready + depth.unacked == 0);
+    broker.as_mock().wait_until(is_empty, LIMIT).await.unwrap();
+    let hello = world.phone(&bob).view().remove(0);
+    assert_eq!((hello.text(), &hello.reaction), (Some("hello"), &None));
 }

@@ -17,9 +17,9 @@ pub use key_file::RootKeyFile;
 pub use rows::{
     Awaited, Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane,
     HeldRow, HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked,
-    NewReaction, NewSent, Parked, ReactionShown, ReadByAll, ReadUpTo, Reading, ReceiptWanted,
-    Released, RequestOutcome, RequestPlan, RequestRow, RequestState, ServiceWindow, Settings,
-    Settled,
+    NewReaction, NewSent, Parked, Reacted, ReactionShown, ReadByAll, ReadUpTo, Reading,
+    ReceiptWanted, Released, RequestOutcome, RequestPlan, RequestRow, RequestState, ServiceWindow,
+    Settings, Settled,
 };
 pub use sqlite::{SqliteStore, Turn};
 
@@ -176,16 +176,16 @@ pub trait Store: Send + Sync {
         participant: &Address,
     ) -> Result<Vec<Copy>, StoreError>;
 
-    /// How the reaction of `by` to a message is shown to `on`; nothing where none stands.
+    /// What stands for `on` of the reaction of `by` to a message; nothing where none ever stood.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be read.
-    async fn reaction_shown(
+    async fn reacted(
         &self,
         message: EnvelopeId,
         by: &Address,
         on: &Address,
-    ) -> Result<Option<ReactionShown>, StoreError>;
+    ) -> Result<Option<Reacted>, StoreError>;
 
     /// Whose echo came, on a platform that gives no marker back. One that looks like a send of unknown fate, and is not
     /// older than that, settles it. `time`: the platform's, UTC milliseconds.

@@ -171,8 +171,17 @@ pub struct NewReaction {
     pub message: EnvelopeId,
     /// Who reacted.
     pub by: Address,
+    /// What stands.
+    pub stands: Reacted,
+}
+
+/// What stands of somebody's reaction to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reacted {
     /// How it is shown; nothing once it was taken away.
     pub shown: Option<ReactionShown>,
+    /// What brought it there.
+    pub dispatch: DispatchId,
 }
 
 /// A message as its own chat knows it.
@@ -204,8 +213,8 @@ pub struct NewSent {
     pub id: DispatchId,
     /// Its envelope's time.
     pub time: i64,
-    /// The account that it is for.
-    pub account: AccountRef,
+    /// Whom it is for.
+    pub to: Address,
     /// Its sealed body.
     pub body: Vec<u8>,
     /// Its requests, in order.

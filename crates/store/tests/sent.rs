@@ -2,10 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use interline_envelope::{Address, DispatchId, LaneId, Redacted, RootKey};
+use interline_envelope::{Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
 use interline_store::{
-    DispatchState, FailedLater, HeldBody, HeldStage, NewDispatch, NewSent, RequestOutcome,
-    RequestPlan, RequestState, Settings, SqliteStore, Store,
+    DispatchState, FailedLater, HeldBody, HeldStage, NewCopy, NewDispatch, NewSent, ReadUpTo,
+    ReceiptWanted, RequestOutcome, RequestPlan, RequestState, Settings, SqliteStore, Store,
 };
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,8 +38,7 @@ async fn begun(folder: &tempfile::TempDir, requests: usize) -> (SqliteStore, i64
         reaction: None,
     };
     store.begin(new, time).await.unwrap();
-    let account = to.account;
-    let sent = NewSent { id: id(1), time, account, body: b"sealed".to_vec(), plans, since: 5 };
+    let sent = NewSent { id: id(1), time, to, body: b"sealed".to_vec(), plans, since: 5 };
     store.keep_sent(sent).await.unwrap();
     (store, time)
 }
@@ -66,6 +65,47 @@ async fn the_one_request_that_failed_later_is_sent_again_and_its_neighbours_are_
     assert_eq!(row.state, DispatchState::Open);
     assert_eq!(row.requests[0].state, RequestState::Planned);
     assert!(matches!(row.requests[1].state, RequestState::Sent { .. }));
+}
+
+#[tokio::test]
+async fn what_failed_later_is_no_copy_any_more_and_is_read_by_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 1).await;
+    let (bob, alice) = ("whatsapp/1/15550001111", "messenger/2/7");
+    let (bob, alice) = (Address::parse(bob).unwrap(), Address::parse(alice).unwrap());
+    let message = EnvelopeId::from_bytes([1; 16]);
+    let copy = |native_id: &str, at| NewCopy {
+        account: bob.account.clone(),
+        chat: bob.user.clone(),
+        native_id: native(native_id),
+        envelope: message,
+        participant: bob.clone(),
+        part: 0,
+        excerpt: None,
+        author: None,
+        is_original: false,
+        writer: alice.clone(),
+        receipt: Some(ReceiptWanted { author: alice.clone(), readers: 1 }),
+        at,
+    };
+    let sends = async |native_id: &str, at| {
+        let outcome = RequestOutcome::Sent { native_ids: vec![native(native_id)] };
+        let (copies, finish) = (vec![copy(native_id, at)], Some(DispatchState::Done));
+        store.outcome(id(1), time, 0, outcome, copies, finish).await.unwrap();
+    };
+    let copies = async || store.copies_of(message, &bob).await.unwrap();
+    sends("first", time).await;
+    assert_eq!(copies().await.len(), 1);
+    store.failed_later(id(1), 0, &native("first")).await.unwrap();
+    assert_eq!(copies().await, []);
+    let read = store.read(&bob, ReadUpTo::Time(time + 1), time + 1).await.unwrap();
+    assert_eq!(read.by_all, []);
+    store.reopen(id(1), time).await.unwrap();
+    sends("second", time + 2).await;
+    let second: Vec<_> = copies().await.into_iter().map(|copy| copy.native_id).collect();
+    assert_eq!(second, [native("second")]);
+    let read = store.read(&bob, ReadUpTo::Time(time + 2), time + 3).await.unwrap();
+    assert_eq!(read.by_all.len(), 1);
 }
 
 #[tokio::test]

@@ -27,6 +27,22 @@ pub(super) enum Act {
     SayLong {
         who: usize,
     },
+    /// Sends a photo without words.
+    Photo {
+        who: usize,
+    },
+    /// Says a text that WhatsApp takes for somebody, and reports so often as failed later, before it arrives.
+    FailsLater {
+        who: usize,
+        on: usize,
+        times: u64,
+    },
+    /// On WhatsApp: has written last too long ago, so that what the others say meanwhile is taken and reported as failed
+    /// later; then writes, and gets it.
+    Misses {
+        who: usize,
+        says: usize,
+    },
     /// Reads all that there is.
     Read {
         who: usize,
@@ -77,6 +93,8 @@ pub(super) enum Act {
     Fails {
         on: usize,
         how: Failing,
+        /// At files on their way there or from there, and not at messages.
+        files: bool,
         times: u64,
         after: u64,
     },
@@ -199,8 +217,14 @@ impl Dice {
 /// What was said, as far as it matters for what may be drawn next.
 struct Said {
     author: usize,
-    is_long: bool,
+    /// Others quote it whole.
+    is_quotable: bool,
     taken_back: bool,
+}
+
+/// Who says something while somebody misses it: the others in turn.
+pub(super) fn meanwhile(people: usize, who: usize, says: usize) -> impl Iterator<Item = usize> {
+    (0..says).map(move |n| (who + 1 + n % (people - 1)) % people)
 }
 
 struct Drawer<'a> {
@@ -226,7 +250,10 @@ impl Drawer<'_> {
             self.just_set = None;
         }
         match self.dice.below(100) {
-            0..22 => Some(self.say()),
+            0..17 => Some(self.say()),
+            17..20 => Some(self.photo()),
+            20..21 => self.fails_later(),
+            21..22 => self.misses(),
             22..25 => Some(self.say_long()),
             25..27 => self.reads(),
             27..30 => self.goes_away(),
@@ -256,7 +283,7 @@ impl Drawer<'_> {
     }
 
     fn hears(&mut self, author: usize) {
-        self.said.push(Said { author, is_long: false, taken_back: false });
+        self.said.push(Said { author, is_quotable: true, taken_back: false });
         self.away[author] = false;
     }
 
@@ -273,8 +300,41 @@ impl Drawer<'_> {
     fn say_long(&mut self) -> Act {
         let who = self.anybody();
         self.hears(who);
-        self.said.last_mut().expect("it was just said").is_long = true;
+        self.said.last_mut().expect("it was just said").is_quotable = false;
         Act::SayLong { who }
+    }
+
+    fn photo(&mut self) -> Act {
+        let who = self.anybody();
+        self.hears(who);
+        self.said.last_mut().expect("it was just sent").is_quotable = false;
+        Act::Photo { who }
+    }
+
+    /// The person on WhatsApp, and somebody else; nothing if there is none, or something waits for somebody.
+    fn whatsapp_and_another(&mut self) -> Option<(usize, usize)> {
+        if self.away.contains(&true) {
+            return None;
+        }
+        let on = self.cast.iter().position(|kind| *kind == Kind::WhatsApp)?;
+        let who = (on + 1 + self.dice.below(self.cast.len() - 1)) % self.cast.len();
+        Some((on, who))
+    }
+
+    fn fails_later(&mut self) -> Option<Act> {
+        let (on, who) = self.whatsapp_and_another()?;
+        self.hears(who);
+        Some(Act::FailsLater { who, on, times: 1 + self.dice.below(3) as u64 })
+    }
+
+    fn misses(&mut self) -> Option<Act> {
+        let (who, _) = self.whatsapp_and_another()?;
+        let says = 1 + self.dice.below(3);
+        for author in meanwhile(self.cast.len(), who, says) {
+            self.hears(author);
+        }
+        self.hears(who);
+        Some(Act::Misses { who, says })
     }
 
     /// Who reads what is not recorded yet when the daemon dies has read it for nobody: that is not drawn.
@@ -287,7 +347,7 @@ impl Drawer<'_> {
         Some(Act::Read { who })
     }
 
-    /// What WhatsApp took and reports as too late comes behind what it took since: its order is not drawn here.
+    /// WhatsApp reports later what comes too late: see [`Act::Misses`].
     fn goes_away(&mut self) -> Option<Act> {
         let who = self.anybody();
         if self.cast[who] == Kind::WhatsApp {
@@ -314,8 +374,8 @@ impl Drawer<'_> {
 
     fn react(&mut self) -> Option<Act> {
         let who = self.anybody();
-        // What can only be told quotes the first words of a long text: the reference does not cut texts.
-        let to = self.message(|said| !said.is_long)?;
+        // What can only be told quotes the first words of a long text, and a photo in words: the reference does neither.
+        let to = self.message(|said| said.is_quotable)?;
         if self.lacks(who, to) {
             return Some(self.said_by(who));
         }
@@ -346,13 +406,13 @@ impl Drawer<'_> {
 
     fn edit(&mut self) -> Option<Act> {
         let who = self.anybody();
-        let of = self.message(|said| said.author == who && !said.is_long)?;
+        let of = self.message(|said| said.author == who && said.is_quotable)?;
         Some(Act::Edit { who, of })
     }
 
     fn unsend(&mut self) -> Option<Act> {
         let who = self.anybody();
-        let of = self.message(|said| said.author == who && !said.is_long)?;
+        let of = self.message(|said| said.author == who && said.is_quotable)?;
         if self.cast[who] == Kind::Messenger {
             return None;
         }
@@ -422,7 +482,10 @@ impl Drawer<'_> {
             | Failing::TakesAndAnswersHtml500
             | Failing::IsSlow => 1 + self.dice.below(3) as u64,
         };
-        Act::Fails { on: self.anybody(), how, times, after: self.dice.below(3) as u64 }
+        let (on, after) = (self.anybody(), self.dice.below(3) as u64);
+        // Files lie on hosts that know no API's throttle.
+        let files = self.dice.below(4) == 0 && !matches!(how, Failing::Throttles);
+        Act::Fails { on, how, files, times, after }
     }
 
     fn broker(&mut self) -> Act {

@@ -17,7 +17,7 @@ use interline::live::{Live, LiveHandle};
 use interline::media::{Carrier, Converter};
 use interline::metrics::Metrics;
 use interline_broker::memory::{Depth, MemoryBroker, PublishFault, Turn};
-use interline_broker::{Link, OutMessage, Properties, topology};
+use interline_broker::{HeaderValue, Link, OutMessage, Properties, topology};
 use interline_envelope::RootKey;
 use interline_sandbox::{Clock, Kind, Platform, Platforms, Webhooks};
 use interline_store::{Settings, SqliteStore, Store};
@@ -368,7 +368,16 @@ impl Ground for Memory {
 
     async fn dead(&self) -> Vec<String> {
         let letters = self.broker.drain(&topology::dead_queue(PREFIX));
-        letters.iter().map(|letter| format!("{letter:?}")).collect()
+        let header = |letter: &OutMessage, name| {
+            let value = letter.properties.headers.get(name).and_then(HeaderValue::as_text);
+            value.unwrap_or_default().to_owned()
+        };
+        let story = |letter: &OutMessage| {
+            let (reason, error) =
+                (header(letter, "interline-reason"), header(letter, "interline-error"));
+            format!("{reason}: {error} ({:?})", letter.properties.message_id)
+        };
+        letters.iter().map(story).collect()
     }
 
     async fn stop(&mut self) {

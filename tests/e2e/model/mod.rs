@@ -93,6 +93,8 @@ fn one_of_everything() -> Play {
         Act::Reply { who: 0, to: 2 },
         Act::React { who: 2, to: 3, emoji: "😂" },
         Act::Unsend { who: 0, of: 0 },
+        Act::Photo { who: 0 },
+        Act::Photo { who: 1 },
         Act::Say { who: 1 },
     ];
     let cast = vec![Kind::WhatsApp, Kind::Messenger, Kind::Instagram];
@@ -103,7 +105,7 @@ fn one_of_everything() -> Play {
 fn g5_a_daemon_that_dies_at_any_step_into_store_broker_or_platform_loses_and_doubles_nothing() {
     let quick = one_of_everything();
     let mut failing = quick.clone();
-    let cut = |on| Act::Fails { on, how: Failing::TakesAndCuts, times: 1, after: 1 };
+    let cut = |on| Act::Fails { on, how: Failing::TakesAndCuts, files: false, times: 1, after: 1 };
     failing.acts.splice(0..0, [cut(0), cut(1), cut(2)]);
     for (play, moments) in [(quick, 1), (failing, 2)] {
         let whole = Arc::default();
@@ -134,7 +136,7 @@ fn at_a_hundred_moments(cast: &[Kind], acts: &[Act]) {
 fn g3_a_removal_does_not_overtake_the_reaction_that_waited_for_its_message() {
     // The message takes long to be known where it went, and all three wait for it.
     let acts = [
-        Act::Fails { on: 0, how: Failing::IsSlow, times: 1, after: 0 },
+        Act::Fails { on: 0, how: Failing::IsSlow, files: false, times: 1, after: 0 },
         Act::Say { who: 1 },
         Act::React { who: 0, to: 0, emoji: HEART },
         Act::Unreact { who: 0, to: 0 },
@@ -156,7 +158,7 @@ fn g3_what_the_broker_refused_for_a_moment_keeps_its_place_in_a_lane_that_moved_
     // those that name it; their lane stands in the store, since its head is of unknown fate.
     for after in (5..20).step_by(3) {
         let acts = [
-            Act::Fails { on: 1, how: Failing::TakesAndCuts, times: 1, after: 0 },
+            Act::Fails { on: 1, how: Failing::TakesAndCuts, files: false, times: 1, after: 0 },
             Act::Broker(BrokerFails::Refuses { after }),
             Act::Say { who: 0 },
             Act::Say { who: 0 },
@@ -178,7 +180,7 @@ fn g5_what_is_of_unknown_fate_is_not_sent_again_before_news_of_it_can_come() {
     for moments_before in 0..6 {
         let nothing = Act::Copies { on: 0, copies: 1, rebatch: false };
         let mut acts = vec![
-            Act::Fails { on: 1, how: Failing::TakesAndCuts, times: 1, after: 0 },
+            Act::Fails { on: 1, how: Failing::TakesAndCuts, files: false, times: 1, after: 0 },
             Act::Say { who: 0 },
         ];
         acts.extend(vec![nothing; moments_before]);
@@ -190,10 +192,22 @@ fn g5_what_is_of_unknown_fate_is_not_sent_again_before_news_of_it_can_come() {
 }
 
 #[test]
+fn g5_what_failed_later_while_its_answer_was_lost_is_sent_once_more() {
+    // Bob is told that his message waits, and Alice gets it once she has written.
+    for how in [Failing::TakesAndIsSilent, Failing::TakesAndCuts, Failing::TakesAndAnswersHtml500] {
+        let acts = [
+            Act::Fails { on: 0, how, files: false, times: 1, after: 0 },
+            Act::Misses { who: 0, says: 2 },
+        ];
+        at_a_hundred_moments(&[Kind::WhatsApp, Kind::Messenger], &acts);
+    }
+}
+
+#[test]
 fn g3_an_answer_that_lets_its_message_pass_keeps_its_place_in_a_lane_that_moves_to_the_store() {
     // The message, which comes behind its answer, is of unknown fate for long, and the broker forgets who had what.
     let acts = [
-        Act::Fails { on: 1, how: Failing::TakesAndCuts, times: 2, after: 0 },
+        Act::Fails { on: 1, how: Failing::TakesAndCuts, files: false, times: 2, after: 0 },
         Act::Reversed { who: 0, then: Then::Reply },
         Act::Say { who: 0 },
         Act::Say { who: 0 },

@@ -4,7 +4,7 @@
 //! that is dead comes no further than its next one: what it had done before stays done, as with a process that was killed.
 
 use super::draw::Dice;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{Request, Response};
 use interline::deliver::{Peers, TransportError};
 use interline_sandbox::{Platform, Unanswered};
@@ -117,8 +117,8 @@ impl Points {
 }
 
 /// The answer with all of its body: what a platform does behind it does not wait for the daemon.
-async fn whole(platform: &Platform, request: Request<Body>) -> Result<Response<Body>, Unanswered> {
+async fn whole(platform: &Platform, request: Request<Body>) -> Result<Response<Bytes>, Unanswered> {
     let (head, body) = platform.answer(request).await?.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.expect("it is in memory");
-    Ok(Response::from_parts(head, body.into()))
+    Ok(Response::from_parts(head, body))
 }

@@ -7,6 +7,11 @@ use super::draw::HEART;
 use interline_sandbox::{Kind, Seen};
 use std::collections::HashMap;
 
+/// How the bytes of each photo begin.
+const PHOTO_BEGINS: &[u8] = b"\x89PNG\r\n\x1a\n";
+/// Behind the name of who sent a photo, where photos have no captions.
+const SENT_A_PHOTO: &str = " sent a photo";
+
 /// A text that somebody said.
 struct Message {
     author: usize,
@@ -16,6 +21,9 @@ struct Message {
     own_id: String,
     /// It was taken back in the same breath: whoever has not got it yet never does.
     may_be_gone: bool,
+    is_photo: bool,
+    /// On whose phone it may stand behind what its author said later.
+    late_on: Option<usize>,
 }
 
 /// What somebody did about a message.
@@ -89,6 +97,22 @@ impl Reference {
         format!("#{n} {}", words.join(" "))
     }
 
+    /// What is sent next: no two photos have the same bytes.
+    pub(super) fn next_photo(&self) -> Vec<u8> {
+        [PHOTO_BEGINS, self.messages.len().to_string().as_bytes()].concat()
+    }
+
+    pub(super) fn sent_photo(&mut self, author: usize, own_id: String) {
+        let n = self.said(author, String::new(), None, own_id);
+        self.messages[n].text = format!("[photo {n}]");
+        self.messages[n].is_photo = true;
+    }
+
+    /// A message may come to somebody behind what its author said later.
+    pub(super) fn may_be_late(&mut self, message: usize, on: usize) {
+        self.messages[message].late_on = Some(on);
+    }
+
     /// The number of the message that it becomes.
     pub(super) fn said(
         &mut self,
@@ -97,7 +121,15 @@ impl Reference {
         reply_to: Option<usize>,
         own_id: String,
     ) -> usize {
-        self.messages.push(Message { author, text, reply_to, own_id, may_be_gone: false });
+        self.messages.push(Message {
+            author,
+            text,
+            reply_to,
+            own_id,
+            may_be_gone: false,
+            is_photo: false,
+            late_on: None,
+        });
         self.messages.len() - 1
     }
 
@@ -133,8 +165,12 @@ impl Reference {
 
     /// A message as everybody but its author sees it.
     pub(super) fn line(&self, message: usize) -> String {
-        let Message { author, text, .. } = &self.messages[message];
-        if self.is_named() { format!("{}: {text}", self.alias(*author)) } else { text.clone() }
+        let Message { author, text, is_photo, .. } = &self.messages[message];
+        match (self.is_named(), is_photo) {
+            (false, _) => text.clone(),
+            (true, false) => format!("{}: {text}", self.alias(*author)),
+            (true, true) => format!("{text} {}", self.alias(*author)),
+        }
     }
 
     /// The id of a message that somebody else said; of a long one, that of any of its pieces.
@@ -248,14 +284,20 @@ impl Reference {
         wrong.extend(missing.map(|(wanted, _)| format!("missing: {:?}", wanted.text)));
         if wrong.is_empty() {
             let places: Vec<usize> = places.into_iter().flatten().collect();
-            self.check_places(&wanted, &places, &mut wrong);
+            self.check_places(on, &wanted, &places, &mut wrong);
             self.check_bubbles(on, view, &wanted, &places, &mut wrong);
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
     }
 
     /// Messages in each author's order; what is about one behind it, in the order of doing.
-    fn check_places(&self, wanted: &[Wanted], places: &[usize], wrong: &mut Vec<String>) {
+    fn check_places(
+        &self,
+        on: usize,
+        wanted: &[Wanted],
+        places: &[usize],
+        wrong: &mut Vec<String>,
+    ) {
         let mut last_of = HashMap::new();
         let mut last_about = HashMap::new();
         let place_of: HashMap<usize, usize> = wanted
@@ -268,6 +310,7 @@ impl Reference {
             .collect();
         for (one, &place) in wanted.iter().zip(places) {
             let before = match one.is {
+                Is::Message(n) if self.messages[n].late_on == Some(on) => None,
                 Is::Message(n) => last_of.insert(self.author(n), place),
                 Is::About { by, of } => {
                     last_about.insert((by, of), place).max(place_of.get(&of).copied())
@@ -346,7 +389,7 @@ fn bubbles(view: &[Seen]) -> Vec<Bubble> {
     for seen in view {
         // What its owner says may come between two pieces.
         let last = bubbles.iter_mut().rfind(|bubble| !bubble.mine);
-        let text = seen.text().unwrap_or_default();
+        let text = &*words_of(seen);
         if !seen.mine && text.starts_with("Interline: ") {
             continue;
         }
@@ -355,7 +398,10 @@ fn bubbles(view: &[Seen]) -> Vec<Bubble> {
         match last {
             Some(before) if !seen.mine && goes_on(&before.text, text) => {
                 before.ids.push(seen.native_id.clone());
-                before.text = format!("{} {text}", before.text);
+                before.text = match before.text.strip_suffix(SENT_A_PHOTO) {
+                    Some(name) => format!("{text} {name}"),
+                    None => format!("{} {text}", before.text),
+                };
                 before.reactions.extend(reactions);
             }
             _ => bubbles.push(Bubble {
@@ -370,8 +416,19 @@ fn bubbles(view: &[Seen]) -> Vec<Bubble> {
     bubbles
 }
 
-/// True if a text is the next piece of a long one.
+/// What a bubble says; a photo says which it is, before its caption.
+fn words_of(seen: &Seen) -> String {
+    let caption = seen.text().unwrap_or_default();
+    let Some(media) = seen.media() else { return caption.to_owned() };
+    let number = media.bytes.strip_prefix(PHOTO_BEGINS).unwrap_or_default();
+    format!("[photo {}] {caption}", String::from_utf8_lossy(number)).trim_end().to_owned()
+}
+
+/// True if a text is the next piece of a long one, or a photo that was announced.
 fn goes_on(before: &str, text: &str) -> bool {
+    if before.ends_with(SENT_A_PHOTO) && text.starts_with("[photo ") {
+        return true;
+    }
     let word = |word: Option<&str>| -> Option<(usize, usize)> {
         let (message, word) = word?.split_once('.')?;
         Some((message.parse().ok()?, word.parse().ok()?))

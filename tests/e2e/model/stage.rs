@@ -1,11 +1,11 @@
 //! Plays a play on a ground, and compares what every phone shows with what the reference says.
 
-use super::draw::{Act, Play, Then};
+use super::draw::{Act, Play, Then, meanwhile};
 use super::ground::Ground;
 use super::reference::Reference;
 use super::seats;
 use crate::harness::{INSTAGRAM, MESSENGER, Seat};
-use interline_sandbox::{Kind, Order, Phone, RawRequest, Seen};
+use interline_sandbox::{Calls, Fault, Kind, Order, Phone, RawRequest, Seen};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use std::time::Duration;
 const A_MOMENT: Duration = Duration::from_millis(2);
 /// How long two webhooks that are to change places wait for each other.
 const LINGER: Duration = Duration::from_secs(1);
+/// WhatsApp's "something went wrong": a message that failed so is sent once more.
+const FAILED_FOR_NOW: u64 = 131_000;
 
 /// The ground of a play with its people, and what should come of what they do.
 pub(super) struct Stage<G> {
@@ -44,6 +46,12 @@ impl<G: Ground> Stage<G> {
         match *act {
             Act::Say { who } => drop(self.say(who, self.reference.next_text(), None)),
             Act::SayLong { who } => drop(self.say(who, self.reference.next_long_text(), None)),
+            Act::Photo { who } => {
+                let own_id = self.phone(who).photo(self.reference.next_photo(), "image/png", None);
+                self.reference.sent_photo(who, own_id.unwrap());
+            }
+            Act::FailsLater { who, on, times } => self.fails_later(who, on, times).await,
+            Act::Misses { who, says } => self.misses(who, says).await,
             Act::Read { who } => drop(self.phone(who).read().unwrap()),
             Act::IsAway { who } => self.phone(who).close_window(),
             Act::Reply { who, to } => {
@@ -70,9 +78,10 @@ impl<G: Ground> Stage<G> {
                     settings.delivery.rebatch = rebatch;
                 });
             }
-            Act::Fails { on, how, times, after } => {
+            Act::Fails { on, how, files, times, after } => {
                 let kind = self.seats[on].kind;
                 let order = Order::next(how.fault(kind)).times(times).after(after);
+                let order = if files { order.calls(Calls::Media) } else { order };
                 self.ground.platforms().of(kind).order(order);
             }
             Act::Broker(how) => self.ground.broker_fails(how),
@@ -183,6 +192,40 @@ impl<G: Ground> Stage<G> {
         });
     }
 
+    /// Waits until somebody's phone shows all that it has to.
+    async fn catches_up(&self, who: usize) {
+        let as_said = |view: &[Seen]| self.reference.check(who, view).is_ok();
+        drop(self.phone(who).wait_for(as_said, G::LIMIT).await);
+        self.compare(who);
+    }
+
+    async fn fails_later(&mut self, who: usize, on: usize, times: u64) {
+        // What is struck is the new text, and nothing of before.
+        self.becomes_quiet().await;
+        let Fault::Graph(passes) = Fault::graph(400, FAILED_FOR_NOW, None) else {
+            panic!("a Graph error")
+        };
+        let order = Order::next(Fault::FailLater(passes)).times(times);
+        let order = self.ground.platforms().whatsapp().order(order);
+        self.say(who, self.reference.next_text(), None);
+        self.catches_up(on).await;
+        // Another fault may have struck in its stead.
+        order.release();
+    }
+
+    /// Where the person comes back before all is reported as failed, what is sent then may be the first to arrive.
+    async fn misses(&mut self, who: usize, says: usize) {
+        self.becomes_quiet().await;
+        self.phone(who).close_window();
+        for author in meanwhile(self.seats.len(), who, says) {
+            let missed = self.say(author, self.reference.next_text(), None);
+            self.reference.may_be_late(missed, who);
+            tokio::time::sleep(A_MOMENT).await;
+        }
+        self.say(who, self.reference.next_text(), None);
+        self.catches_up(who).await;
+    }
+
     /// Everybody comes back. Waits until every phone shows what it has to, everybody has read it, whoever wrote it knows
     /// that, and everything is quiet; stops the daemon, and looks again.
     async fn ends_well(mut self) {
@@ -192,9 +235,7 @@ impl<G: Ground> Stage<G> {
             }
         }
         for who in 0..self.seats.len() {
-            let as_said = |view: &[Seen]| self.reference.check(who, view).is_ok();
-            drop(self.phone(who).wait_for(as_said, G::LIMIT).await);
-            self.compare(who);
+            self.catches_up(who).await;
         }
         self.becomes_quiet().await;
         for who in 0..self.seats.len() {
@@ -209,7 +250,8 @@ impl<G: Ground> Stage<G> {
             }
         }
         self.becomes_quiet().await;
-        assert_eq!(self.ground.dead().await, Vec::<String>::new(), "nothing is given up");
+        let dead = self.ground.dead().await;
+        assert!(dead.is_empty(), "nothing is given up, but {dead:#?}\n{}", self.ground.log());
         self.ground.stop().await;
         for who in 0..self.seats.len() {
             self.compare(who);

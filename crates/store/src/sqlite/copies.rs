@@ -43,6 +43,23 @@ pub(super) fn record(db: &mut Db, copies: &[NewCopy]) -> Result<Vec<Released>, S
     Ok(released)
 }
 
+/// A copy is not on its person's phone after all: nothing points to it any more, and nobody has read it. Whoever names it
+/// all the same is understood.
+pub(super) fn forget(
+    db: &mut Db,
+    participant: &Address,
+    native_id: &Redacted<String>,
+) -> Result<(), StoreError> {
+    let Address { account, user } = participant;
+    let Some(known) = envelope_of(db, account, user, native_id)? else { return Ok(()) };
+    let owned = db.keyed.address(OWNED, known.envelope.as_bytes(), participant);
+    if let Some((day, mut list)) = read::<Vec<Copy>>(db, Kind::Owned, OWNED, &owned)? {
+        list.retain(|copy| copy.native_id != *native_id);
+        write(db, Kind::Owned, OWNED, day, &owned, &list)?;
+    }
+    receipts::forget(db, participant, native_id)
+}
+
 pub(super) fn envelope_of(
     db: &Db,
     account: &AccountRef,

@@ -21,8 +21,8 @@ mod writer;
 use crate::{
     Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane, HeldRow,
     HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked, NewSent,
-    Parked, ReactionShown, ReadUpTo, Reading, Released, RequestOutcome, ServiceWindow, Settings,
-    Settled, Store, StoreError,
+    Parked, Reacted, ReadUpTo, Reading, Released, RequestOutcome, ServiceWindow, Settings, Settled,
+    Store, StoreError,
 };
 use async_trait::async_trait;
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
@@ -281,14 +281,14 @@ impl Store for SqliteStore {
         self.executor.run(move |db| copies::copies_of(db, envelope, &participant)).await
     }
 
-    async fn reaction_shown(
+    async fn reacted(
         &self,
         message: EnvelopeId,
         by: &Address,
         on: &Address,
-    ) -> Result<Option<ReactionShown>, StoreError> {
+    ) -> Result<Option<Reacted>, StoreError> {
         let (by, on) = (by.clone(), on.clone());
-        self.executor.run(move |db| reactions::shown(db, message, &by, &on)).await
+        self.executor.run(move |db| reactions::reacted(db, message, &by, &on)).await
     }
 
     async fn recognise_echo(

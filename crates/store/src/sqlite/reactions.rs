@@ -6,10 +6,10 @@ use super::copies;
 use super::keyed::RowKey;
 use super::memory::{DAY_MS, Kind};
 use super::writer::Db;
-use crate::{NewReaction, ReactionShown, StoreError};
+use crate::{NewReaction, Reacted, StoreError};
 use interline_envelope::{Address, EnvelopeId};
 
-const TABLE: &str = "reaction";
+const TABLE: &str = "reacted";
 
 fn key(db: &Db, message: EnvelopeId, by: &Address, on: &Address) -> RowKey {
     let (by, on) = (by.to_exposed_string(), on.to_exposed_string());
@@ -23,22 +23,22 @@ pub(super) fn record(
     at: i64,
 ) -> Result<(), StoreError> {
     let key = key(db, new.message, &new.by, on);
-    let before = copies::read::<Option<ReactionShown>>(db, Kind::Owned, TABLE, &key)?;
-    if before.is_none() && new.shown.is_none() {
+    let before = copies::read::<Reacted>(db, Kind::Owned, TABLE, &key)?;
+    if before.is_none() && new.stands.shown.is_none() {
         return Ok(());
     }
     let day = at.div_euclid(DAY_MS);
     // The newest day is read first, also where the clock stepped back.
     let day = before.map_or(day, |(before, _)| day.max(before));
-    copies::write(db, Kind::Owned, TABLE, day, &key, &new.shown)
+    copies::write(db, Kind::Owned, TABLE, day, &key, &new.stands)
 }
 
-pub(super) fn shown(
+pub(super) fn reacted(
     db: &Db,
     message: EnvelopeId,
     by: &Address,
     on: &Address,
-) -> Result<Option<ReactionShown>, StoreError> {
+) -> Result<Option<Reacted>, StoreError> {
     let found = copies::read(db, Kind::Owned, TABLE, &key(db, message, by, on))?;
-    Ok(found.and_then(|(_, shown)| shown))
+    Ok(found.map(|(_, stands)| stands))
 }

@@ -73,6 +73,15 @@ pub(super) fn sent(db: &Db, copy: &NewCopy, wanted: &ReceiptWanted) -> Result<()
     save(db, &key, &list)
 }
 
+/// A copy that was reported as failed is read by nobody.
+pub(super) fn forget(db: &Db, chat: &Address, copy: &Redacted<String>) -> Result<(), StoreError> {
+    let key = key_of(db, chat);
+    let mut list = load(db, &key)?;
+    let before = list.len();
+    list.retain(|unread| unread.copy != *copy);
+    if list.len() == before { Ok(()) } else { save(db, &key, &list) }
+}
+
 /// How many of the list are read.
 fn count(list: &[Unread], up_to: &ReadUpTo) -> usize {
     match up_to {

@@ -2,10 +2,10 @@
 //!
 //! Bounded in number, the oldest go first, and in time. A message whose arrival is told needs its row no more.
 
-use super::dispatches;
 use super::writer::Db;
+use super::{copies, dispatches};
 use crate::{DispatchState, FailedLater, NewSent, RequestRow, RequestState, StoreError};
-use interline_envelope::{AccountRef, DispatchId, Platform, Redacted};
+use interline_envelope::{AccountRef, Address, DispatchId, Platform, Redacted};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,9 @@ const AGE_MAX_MS: i64 = 3 * 24 * 3_600_000;
 struct Value {
     platform: Platform,
     account: String,
+    /// Rows of the first version have none.
+    #[serde(default)]
+    user: Option<Redacted<String>>,
     #[serde(with = "hex::serde")]
     body: Vec<u8>,
     time: i64,
@@ -67,8 +70,9 @@ pub(super) fn keep(db: &Db, new: &NewSent) -> Result<(), StoreError> {
     }
     let seq = db.connection.last_insert_rowid();
     let value = Value {
-        platform: new.account.platform.clone(),
-        account: new.account.account.to_string(),
+        platform: new.to.account.platform.clone(),
+        account: new.to.account.account.to_string(),
+        user: Some(new.to.user.clone()),
         body: new.body.clone(),
         time: new.time,
         since: new.since,
@@ -127,6 +131,9 @@ pub(super) fn failed(
         (Some(DispatchState::Done | DispatchState::Open), true)
         | (Some(DispatchState::Refused) | None, _) => return Ok(FailedLater::NoNews),
     }
+    if let Some(user) = value.user.clone() {
+        copies::forget(db, &Address { account: account_of(&value), user }, native_id)?;
+    }
     value.failed.push(native_id.clone());
     write(db, seq, &value)?;
     Ok(if state == Some(DispatchState::Dead) { FailedLater::NoNews } else { sent(&value) })
@@ -142,9 +149,13 @@ pub(super) fn has_failed(
     Ok(native_ids.iter().any(|native_id| failed.contains(native_id)))
 }
 
+fn account_of(value: &Value) -> AccountRef {
+    AccountRef::new(value.platform.clone(), &value.account)
+}
+
 fn sent(value: &Value) -> FailedLater {
     FailedLater::Sent {
-        account: AccountRef::new(value.platform.clone(), &value.account),
+        account: account_of(value),
         body: value.body.clone(),
         since: value.since,
         failures: u32::try_from(value.failed.len()).unwrap_or(u32::MAX),
