@@ -126,6 +126,8 @@ impl Daemon {
             Err(StartError::Broker(error)) => {
                 self.overview.disconnected(error.to_string());
                 error!(%error, "the broker is there, but the stages cannot start on it; trying again");
+                // Until all stages run no news can come.
+                self.stages.disconnected();
                 close(link).await;
                 return Ok(SessionEnd::Lost);
             }

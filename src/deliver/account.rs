@@ -6,7 +6,7 @@
 use super::attempt::Attempt;
 use super::bury::BuryError;
 use super::context::DeliverContext;
-use super::gate::{Gate, Pass, PauseReason};
+use super::gate::{Gate, Pass};
 use super::http::TransportError;
 use super::job::{Job, Source, Ticket};
 use super::lane::{self, Lane};
@@ -19,12 +19,12 @@ use crate::dead::Reason;
 use crate::live::{Account, Live};
 use crate::media::Carrier;
 use crate::wire::{HEADER_FAILURES, HEADER_REPLAYED, Wire};
-use interline_bridge_api::{Failure, Outcome, Request};
+use interline_bridge_api::{Outcome, Request};
 use interline_broker::{Acker, Consumer, Delivery, Link, LinkError, LostReason, topology};
-use interline_envelope::{AccountRef, Address, Dispatch, DispatchId, IdKey, LaneId, Redacted};
+use interline_envelope::{AccountRef, Address, DispatchId, IdKey, LaneId, Redacted};
 use interline_relay::LanePolicy;
 use interline_store::{DispatchState, HeldStage, Store, StoreError};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,7 +33,7 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 const BATCH_MAX: usize = 64;
 /// A pause longer than this gives the account's deliveries back to the broker.
@@ -69,6 +69,8 @@ pub struct Delivering {
     session_changed: Notify,
     recent: Mutex<Recent>,
     pub(super) seen: Mutex<Seen>,
+    /// The lanes whose senders were told that the account waits for an operator, and that sent nothing since.
+    pub(super) told_of_pause: Mutex<HashSet<LaneId>>,
     /// Since when its queue is consumed: UTC milliseconds; `NOT_CONSUMED` while it is not.
     consumed_since: AtomicI64,
 }
@@ -90,6 +92,7 @@ impl Delivering {
             session_changed: Notify::new(),
             recent: Mutex::default(),
             seen: Mutex::default(),
+            told_of_pause: Mutex::default(),
             consumed_since: AtomicI64::new(NOT_CONSUMED),
         });
         delivering.context.wakes.register(&delivering);
@@ -383,26 +386,6 @@ impl Delivering {
                 }
             }
             () = self.context.stop.cancelled() => {}
-        }
-    }
-
-    /// Puts the account to rest and says so, once a pause.
-    pub(super) fn pause(&self, reason: PauseReason, asked: Option<Duration>, failure: &Failure) {
-        let Some(long) = self.gate.pause(reason, asked) else { return };
-        let seconds = long.as_secs();
-        if reason.needs_operator() {
-            error!(account_ref = %self.account, reason = reason.as_str(), error = %failure, seconds,
-                "the account cannot send until an operator acts; its backlog stays in the broker");
-        } else {
-            warn!(account_ref = %self.account, reason = reason.as_str(), error = %failure, seconds,
-                "the account pauses; its backlog stays in the broker");
-        }
-    }
-
-    pub(super) fn platform_failed(&self, dispatch: &Dispatch) {
-        if let Some(long) = self.gate.failed(dispatch.lane) {
-            warn!(account_ref = %self.account, reason = PauseReason::Down.as_str(), seconds = long.as_secs(),
-                "several conversations fail in a row; the account pauses");
         }
     }
 

@@ -12,10 +12,10 @@ use crate::clock::{millis, now_ms};
 use crate::config::Uncertain;
 use crate::dead::Reason;
 use crate::live::Live;
+use crate::media::NotCarried;
 use futures_util::FutureExt;
 use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVerdict, Scope};
-use interline_envelope::{Dispatch, DispatchId, Kind, Redacted};
-use interline_notice::Cause;
+use interline_envelope::{Dispatch, DispatchId, Kind, Part, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
     Awaited, Begun, DispatchRow, DispatchState, Intent, NativeMessage, NewCopy, NewDispatch,
@@ -127,8 +127,13 @@ impl Delivering {
         if let Some(after) = self.too_early(&live, dispatch) {
             return Ok(Step::Wait { after, cause: Early::Budget });
         }
-        if sends && row.is_some() && reactions::is_superseded(self, dispatch).await? {
-            debug!(dispatch_id = %dispatch.id, disposition = "refused", "a newer reaction stands in its place");
+        // What was begun before may be out of date by now.
+        if sends
+            && row.is_some()
+            && (self.was_taken_back(dispatch).await?
+                || reactions::is_superseded(self, dispatch).await?)
+        {
+            debug!(dispatch_id = %dispatch.id, disposition = "refused", "its author took it back, or reacted anew");
             return self.end(dispatch, DispatchState::Refused).await;
         }
         let (requests, begun) = match row {
@@ -136,29 +141,9 @@ impl Delivering {
                 Ok(requests) => (requests, Some(row)),
                 Err(error) => return Ok(Step::Dead { reason: Reason::Unreadable, error }),
             },
-            None => match plan::plan(self, &live, dispatch, Waits::of(of)).await {
-                Ok(Plan { requests, tells }) => {
-                    if let Some(cause) = tells {
-                        self.tell_if_possible(dispatch, cause).await;
-                    }
-                    (requests, None)
-                }
-                Err(PlanError::Store(error)) => return Err(error),
-                Err(PlanError::Behind) => return Ok(Step::Behind),
-                Err(PlanError::Waits(awaits)) => {
-                    return Ok(Step::Park { awaits });
-                }
-                Err(error @ (PlanError::NotTheAuthor | PlanError::TargetTakenBack)) => {
-                    debug!(dispatch_id = %dispatch.id, %error, disposition = "refused", "a dispatch comes to nothing");
-                    return self.end(dispatch, DispatchState::Refused).await;
-                }
-                Err(error) => {
-                    let Some(reason) = error.reason() else {
-                        warn!(dispatch_id = %dispatch.id, %error, "there is no plan yet; trying again");
-                        return Ok(Step::Again { after: self.backoff(of) });
-                    };
-                    return Ok(Step::Dead { reason, error: error.to_string() });
-                }
+            None => match self.planned(of).await? {
+                Ok(requests) => (requests, None),
+                Err(step) => return Ok(step),
             },
         };
         if requests.is_empty() {
@@ -169,7 +154,41 @@ impl Delivering {
         self.send_all(of, &requests, begun).await
     }
 
-    async fn was_taken_back(&self, dispatch: &Dispatch) -> Result<bool, StoreError> {
+    /// Plans a dispatch that was not begun, or says what follows where there is no plan.
+    async fn planned(&self, of: &Attempt) -> Result<Result<Vec<Planned>, Step>, StoreError> {
+        let dispatch = &*of.dispatch;
+        // What is carried before the first request needs the account as well.
+        if has_media(dispatch) && self.pass_telling(dispatch).await.is_none() {
+            return Ok(Err(Step::Abandon));
+        }
+        Ok(Err(match plan::plan(self, &self.live(), dispatch, Waits::of(of)).await {
+            Ok(Plan { requests, tells }) => {
+                if let Some(cause) = tells {
+                    self.tell_if_possible(dispatch, cause).await;
+                }
+                return Ok(Ok(requests));
+            }
+            Err(PlanError::Store(error)) => return Err(error),
+            Err(PlanError::Media(NotCarried::Refused(failure))) => {
+                self.upload_refused(of, &failure)
+            }
+            Err(PlanError::Behind) => Step::Behind,
+            Err(PlanError::Waits(awaits)) => Step::Park { awaits },
+            Err(error @ (PlanError::NotTheAuthor | PlanError::TargetTakenBack)) => {
+                debug!(dispatch_id = %dispatch.id, %error, disposition = "refused", "a dispatch comes to nothing");
+                self.end(dispatch, DispatchState::Refused).await?
+            }
+            Err(error) => match error.reason() {
+                Some(reason) => Step::Dead { reason, error: error.to_string() },
+                None => {
+                    warn!(dispatch_id = %dispatch.id, %error, "there is no plan yet; trying again");
+                    Step::Again { after: self.backoff(of) }
+                }
+            },
+        }))
+    }
+
+    pub(super) async fn was_taken_back(&self, dispatch: &Dispatch) -> Result<bool, StoreError> {
         let Some(message) = references::carried(dispatch) else { return Ok(false) };
         self.store().is_buried(&message.account, &message.chat, &message.native_id).await
     }
@@ -193,22 +212,20 @@ impl Delivering {
             let sent = match state {
                 Some(RequestState::Sent { native_ids, .. }) => {
                     // Where a marker settled it, its copies are not recorded yet, and replies look for them.
-                    self.record_sent(&of.dispatch, n, native_ids, last).await?;
+                    let sent = self.record_sent(&of.dispatch, n, native_ids, last).await?;
                     if last {
                         // Its own outcome would have finished the dispatch.
                         debug!(dispatch_id = %of.dispatch.id, "a request of unknown fate was settled by its marker");
-                        Sent::Step(Step::Done)
-                    } else {
-                        Sent::Yes
                     }
+                    sent
                 }
                 Some(RequestState::Rejected) => Sent::Step(Step::Dead {
                     reason: Reason::Permanent,
                     error: "the platform refused it before; its dead letter was not put down then"
                         .to_owned(),
                 }),
-                Some(RequestState::Intended { at }) => {
-                    self.resolve_uncertain(of, n, request, at, last).await?
+                Some(RequestState::Intended { .. }) => {
+                    self.resolve_uncertain(of, n, request, last).await?
                 }
                 Some(RequestState::Planned) | None => {
                     let first_intent = begun.is_none();
@@ -242,11 +259,10 @@ impl Delivering {
         if let Some(after) = self.too_early(&live, dispatch).filter(|_| !first_intent) {
             return Ok(Sent::Step(Step::Wait { after, cause: Early::Budget }));
         }
-        if self.gate.paused().is_some_and(|(reason, _)| reason.needs_operator()) {
-            self.tell_if_possible(dispatch, Cause::AccountPaused).await;
-        }
         self.audio_video_turn(&live, request.charge).await;
-        let Some((pass, place)) = self.pass().await else { return Ok(Sent::Step(Step::Abandon)) };
+        let Some((pass, place)) = self.pass_telling(dispatch).await else {
+            return Ok(Sent::Step(Step::Abandon));
+        };
         self.turn(&live, request.charge).await;
         if self.is_stopping() {
             return Ok(Sent::Step(Step::Abandon));
@@ -280,8 +296,7 @@ impl Delivering {
         } else if let Intent::AlreadySent { native_ids } =
             self.store().intend(dispatch.id, dispatch.envelope.time, number(n), now).await?
         {
-            self.record_sent(dispatch, n, native_ids, last).await?;
-            return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
+            return self.record_sent(dispatch, n, native_ids, last).await;
         }
         let started = Instant::now();
         let answer = self.transmit(&live, request).await;
@@ -305,15 +320,14 @@ impl Delivering {
     ) -> Result<Sent, StoreError> {
         match answer {
             Ok(Outcome::Sent { native_ids }) => {
-                pass.succeeded();
-                self.record_sent(&of.dispatch, n, native_ids.clone(), last).await?;
+                self.has_sent(pass, of.dispatch.lane);
+                let sent = self.record_sent(&of.dispatch, n, native_ids.clone(), last).await?;
                 self.until_delivered(&self.live(), &of.dispatch.to, &native_ids).await;
-                Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes })
+                Ok(sent)
             }
             Ok(Outcome::Located(_)) => {
                 pass.succeeded();
-                self.record_sent(&of.dispatch, n, Vec::new(), last).await?;
-                Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes })
+                self.record_sent(&of.dispatch, n, Vec::new(), last).await
             }
             Ok(Outcome::Failed(failure)) => {
                 self.record_failure(of, n, request, intended_at, last, &failure).await
@@ -325,7 +339,7 @@ impl Delivering {
                     self.not_sent(of, n).await?;
                     return Ok(Sent::Step(Step::Again { after: self.backoff(of) }));
                 }
-                self.resolve_uncertain(of, n, request, intended_at, last).await
+                self.resolve_uncertain(of, n, request, last).await
             }
         }
     }
@@ -342,13 +356,12 @@ impl Delivering {
         let dispatch = &*of.dispatch;
         match failure.certainty {
             Certainty::Sent => {
-                self.record_sent(dispatch, n, Vec::new(), last).await?;
-                return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
+                return self.record_sent(dispatch, n, Vec::new(), last).await;
             }
             Certainty::MaybeSent if !request.idempotent => {
                 self.platform_failed(dispatch);
                 warn!(dispatch_id = %dispatch.id, error = %failure, "a request's fate is unknown");
-                return self.resolve_uncertain(of, n, request, intended_at, last).await;
+                return self.resolve_uncertain(of, n, request, last).await;
             }
             Certainty::MaybeSent | Certainty::NotSent => {}
         }
@@ -368,12 +381,7 @@ impl Delivering {
             }
             RetryVerdict::WhenAccountRecovers => {
                 self.not_sent(of, n).await?;
-                let reason = if failure.class == Class::Blocked {
-                    PauseReason::Blocked
-                } else {
-                    PauseReason::Reauth
-                };
-                self.pause(reason, failure.retry_after, failure);
+                self.pause_for(failure);
                 Ok(Sent::Step(Step::Again { after: Duration::ZERO }))
             }
             RetryVerdict::WhenWindowOpens => {
@@ -398,7 +406,6 @@ impl Delivering {
         of: &Attempt,
         n: usize,
         request: &Request,
-        intended_at: i64,
         last: bool,
     ) -> Result<Sent, StoreError> {
         let dispatch = &*of.dispatch;
@@ -407,15 +414,16 @@ impl Delivering {
             return Ok(Sent::Step(Step::Again { after: Duration::ZERO }));
         }
         let settle_timeout = millis(self.settings().settle_timeout);
+        // Not since it was sent: the platform may have taken it only when nobody waited for its answer any more.
+        let began = now_ms();
         loop {
             let row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
             if let Some(native_ids) = settled(row.as_ref(), n) {
                 debug!(dispatch_id = %dispatch.id, "a request of unknown fate was settled by its marker");
-                self.record_sent(dispatch, n, native_ids, last).await?;
-                return Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes });
+                return self.record_sent(dispatch, n, native_ids, last).await;
             }
             // While the broker is away no marker comes, and when it is back those of before are still on their way.
-            let waits_since = self.hears_since().map(|since| since.max(intended_at));
+            let waits_since = self.hears_since().map(|since| since.max(began));
             let waited = waits_since.map_or(0, |since| now_ms().saturating_sub(since).max(0));
             let left = u64::try_from(settle_timeout.saturating_sub(waited)).unwrap_or(0);
             if left == 0 {
@@ -451,13 +459,14 @@ impl Delivering {
         self.record_outcome(&of.dispatch, number(n), outcome, Vec::new(), None).await
     }
 
+    /// The platform has it: with the last request the dispatch is done.
     async fn record_sent(
         &self,
         dispatch: &Dispatch,
         n: usize,
         native_ids: Vec<Redacted<String>>,
         last: bool,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Sent, StoreError> {
         let receipt = self.receipt_wanted(dispatch);
         let mut copies: Vec<NewCopy> = native_ids
             .iter()
@@ -479,7 +488,8 @@ impl Delivering {
         copies.extend(self.origin_copy(dispatch));
         let outcome = RequestOutcome::Sent { native_ids };
         let finish = last.then_some(DispatchState::Done);
-        self.record_outcome(dispatch, number(n), outcome, copies, finish).await
+        self.record_outcome(dispatch, number(n), outcome, copies, finish).await?;
+        Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes })
     }
 
     /// Who wants to know when a message is read; nothing where the conversation keeps that to itself.
@@ -555,6 +565,11 @@ fn settled(row: Option<&DispatchRow>, n: usize) -> Option<Vec<Redacted<String>>>
         RequestState::Sent { native_ids, .. } => Some(native_ids.clone()),
         RequestState::Planned | RequestState::Intended { .. } | RequestState::Rejected => None,
     }
+}
+
+/// True if files are to be carried to the target.
+fn has_media(dispatch: &Dispatch) -> bool {
+    dispatch.envelope.parts.iter().any(|part| matches!(part, Part::Media(_)))
 }
 
 /// True if a request is left that the platform is not known to have.

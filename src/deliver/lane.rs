@@ -140,8 +140,8 @@ impl Lane {
     /// Tells the sender of a dispatch, once, that it waits for the person.
     pub(super) async fn tell(&self, on: &Delivering, dispatch: &Dispatch) {
         let is_new = self.lock().told.insert(dispatch.origin.account.clone());
-        if is_new {
-            on.tell_if_possible(dispatch, Cause::WindowClosed).await;
+        if is_new && !on.tell_if_possible(dispatch, Cause::WindowClosed).await {
+            self.lock().told.remove(&dispatch.origin.account);
         }
     }
 

@@ -19,6 +19,7 @@ mod observe;
 mod order;
 mod pace;
 mod parking;
+mod pausing;
 mod plan;
 mod reactions;
 mod recent;

@@ -72,12 +72,19 @@ impl Notices {
             return Ok(());
         }
         let told = with.publish(&dispatch).await;
-        if told.is_err() {
-            self.told().take_back(cause, dispatch.lane);
-        } else {
-            debug!(dispatch_id = %about.id, cause = cause.as_str(), "its sender is told");
+        match &told {
+            Ok(()) => debug!(dispatch_id = %about.id, cause = cause.as_str(), "its sender is told"),
+            Err(_) => self.told().take_back(cause, dispatch.lane),
         }
-        told
+        match told {
+            // Whose account delivers nothing any more, or has too much to deliver, is told nothing: what died must not
+            // wait for it.
+            Err(error @ (PublishError::Unroutable { .. } | PublishError::Refused { .. })) => {
+                warn!(%error, dispatch_id = %about.id, cause = cause.as_str(), "a sender's queue takes no notice");
+                Ok(())
+            }
+            told => told,
+        }
     }
 }
 
@@ -86,11 +93,7 @@ impl Telling<'_> {
         let Ok(sealed) = self.wire.seal(dispatch) else { return Ok(()) };
         let prefix = &self.live.config.broker.prefix;
         let message = dispatch_message(prefix, &dispatch.to.account, dispatch.id, sealed, None);
-        match self.publisher.publish(message).await {
-            // The sender's account delivers nothing any more: nobody can be told, and what died must not wait for it.
-            Err(PublishError::Unroutable { .. }) => Ok(()),
-            other => other,
-        }
+        self.publisher.publish(message).await
     }
 }
 
@@ -120,9 +123,12 @@ const fn cause_of(reason: Reason) -> Option<Cause> {
 }
 
 /// The same for what became of a message afterwards, where that says more.
-const fn cause_for(kind: Kind, cause: Cause) -> Option<Cause> {
+fn cause_for(kind: Kind, cause: Cause) -> Option<Cause> {
+    // What only waits is not given up.
+    let waits = matches!(cause, Cause::WindowClosed | Cause::AccountPaused);
     match kind {
         Kind::Message | Kind::Reaction | Kind::Unsupported => Some(cause),
+        Kind::Edit | Kind::Delete if waits => Some(cause),
         Kind::Edit => Some(Cause::EditNotPossible),
         Kind::Delete => Some(Cause::UnsendNotPossible),
         // Nobody waits for these.
@@ -146,11 +152,14 @@ impl Delivering {
         self.tell(dispatch, cause).await
     }
 
-    /// Tells the sender of a dispatch that waits or arrives without something; nothing depends on it.
-    pub(super) async fn tell_if_possible(&self, about: &Dispatch, cause: Cause) {
-        if let Err(error) = self.tell(about, cause).await {
+    /// Tells the sender of a dispatch that waits or arrives without something; nothing depends on it. False if that
+    /// could not be said now.
+    pub(super) async fn tell_if_possible(&self, about: &Dispatch, cause: Cause) -> bool {
+        let told = self.tell(about, cause).await;
+        if let Err(error) = &told {
             warn!(%error, dispatch_id = %about.id, cause = cause.as_str(), "a sender cannot be told what becomes of a message");
         }
+        told.is_ok()
     }
 
     /// Tells the sender of a dispatch why it does not arrive, once an hour for each cause and conversation.
@@ -203,7 +212,8 @@ fn key_of(cause: Cause, conversation: &str, now_ms: i64) -> String {
 /// What the sender is told, as if it had been said in their own chat: an answer to what they said.
 fn envelope(ids: &IdKey, about: &Dispatch, cause: Cause, text: String) -> Envelope {
     let account = &about.origin.account.account;
-    let key = key_of(cause, &about.conversation, now_ms());
+    let now = now_ms();
+    let key = key_of(cause, &about.conversation, now);
     let id = ids.envelope_id(&IdInput {
         kind: Kind::Message,
         platform: account.platform.as_str(),
@@ -216,8 +226,9 @@ fn envelope(ids: &IdKey, about: &Dispatch, cause: Cause, text: String) -> Envelo
     });
     let chat = about.origin.chat.as_exposed_str();
     let platform = account.platform.clone();
-    let mut envelope =
-        Envelope::new(id, Kind::Message, platform, &*account.account, chat, about.envelope.time);
+    // All of an hour are one, also to the store, which looks by time.
+    let time = now.div_euclid(millis(HOUR)).saturating_mul(millis(HOUR));
+    let mut envelope = Envelope::new(id, Kind::Message, platform, &*account.account, chat, time);
     envelope.parts = vec![Part::text(text)];
     envelope.extra.insert(MARK.to_owned(), cause.as_str().into());
     let original = about.origin.native_id.clone().filter(|_| about.envelope.kind == Kind::Message);
@@ -237,5 +248,13 @@ mod tests {
         assert_ne!(key(0), key(60));
         assert_ne!(key(0), key_of(Cause::Expired, "c", at(0)));
         assert_ne!(key(0), key_of(Cause::Refused, "other", at(0)));
+    }
+
+    #[test]
+    fn an_edit_that_waits_is_told_as_waiting_and_one_that_came_to_nothing_as_not_possible() {
+        let told = |cause| cause_for(Kind::Edit, cause);
+        assert_eq!(told(Cause::WindowClosed), Some(Cause::WindowClosed));
+        assert_eq!(told(Cause::AccountPaused), Some(Cause::AccountPaused));
+        assert_eq!(told(Cause::Refused), Some(Cause::EditNotPossible));
     }
 }

@@ -49,7 +49,10 @@ pub(super) async fn wait_for_target(
     } else if let Some(id) = stands_behind(lane, on, &awaits).await {
         // It has its place in the lane: its end is waited for, however long that takes.
         let until = now_ms().saturating_add(millis(on.settings().parked_max_age));
-        return parked(lane, on, job, blocked_since, Awaited::End(id), until).await;
+        let waiting = parked(lane, on, job, blocked_since, Awaited::End(id), until).await;
+        // Its end is over, and it stands there all the same, delivered once more: there is nothing to wait for.
+        job.goes_without = matches!(waiting, Waiting::Over);
+        return waiting;
     }
     if is_late {
         job.goes_without = true;

@@ -9,7 +9,7 @@ use super::reactions;
 use super::references::{self, References};
 use crate::dead::Reason;
 use crate::live::{Account, Live};
-use crate::media::{Carried, Later};
+use crate::media::{Carried, NotCarried};
 use interline_bridge_api::{ChatKind, Outgoing, RenderContext, RenderError, Request};
 use interline_envelope::{Address, Dispatch, DispatchId, Redacted};
 use interline_notice::Cause;
@@ -33,7 +33,7 @@ pub(crate) enum PlanError {
     #[error("the codec panicked; this is a bug in the bridge: report it")]
     Panicked,
     #[error(transparent)]
-    Media(#[from] Later),
+    Media(#[from] NotCarried),
     #[error("the account is no longer in the config; put it back and reload")]
     NoAccount,
     #[error("refused: {}", .0.as_str())]
@@ -196,7 +196,7 @@ async fn with_media(
         let carried = carried.await?;
         let Carried { actions, losses: lost, .. } = carried;
         losses.extend(lost);
-        not_shown = carried.not_shown.or(not_shown);
+        not_shown = not_shown.or(carried.not_shown);
         for action in actions {
             // The first that is shown carries the quote.
             let reply_to = outgoing.reply_to.take();

@@ -86,7 +86,13 @@ pub(super) async fn resolve(
         Some(ReplyTo::Message { native_id }) if dispatch.to == dispatch.origin.account => {
             Reference::Native { ids: vec![native_id.clone()], excerpt: None }
         }
-        Some(ReplyTo::Message { native_id }) => one(on, dispatch, native_id, may_wait).await?.1,
+        Some(ReplyTo::Message { native_id }) => {
+            match one(on, dispatch, native_id, may_wait).await {
+                // Its own words were not taken back.
+                Err(PlanError::TargetTakenBack) => Reference::Unknown,
+                known => known?.1,
+            }
+        }
         Some(ReplyTo::Story { .. }) | None => Reference::None,
     };
     let (about, target) = match &dispatch.envelope.target {
@@ -115,7 +121,8 @@ async fn one(
     }
     let copies = store.copies_of(known.envelope, &dispatch.to).await?;
     let carrier = on.ids().dispatch_id(known.envelope, &dispatch.to);
-    let state = if may_wait { store.state_of(carrier).await? } else { None };
+    let is_delete = dispatch.envelope.kind == Kind::Delete;
+    let state = if may_wait || is_delete { store.state_of(carrier).await? } else { None };
     // Its own dispatch may be behind this one, or be held, or have come in part. Nothing brings people what they wrote
     // themselves: a copy of their edit or reaction in words is no message of their own.
     let comes = match state {
@@ -125,13 +132,15 @@ async fn one(
     if may_wait && comes {
         return Err(PlanError::Waits(Awaited::End(carrier)));
     }
-    if dispatch.envelope.kind == Kind::Delete {
+    if is_delete {
         store.forget_sent(carrier).await?;
+        // What did not arrive, or in part, does not arrive later either, nor when it is replayed.
+        if copies.is_empty() || state == Some(DispatchState::Dead) {
+            store.bury(&origin.account, &origin.user, native_id, now_ms()).await?;
+        }
     }
     if copies.is_empty() {
-        if dispatch.envelope.kind == Kind::Delete {
-            // What never arrived here is not missed, and does not arrive later either.
-            store.bury(&origin.account, &origin.user, native_id, now_ms()).await?;
+        if is_delete {
             return Ok((Some(known.envelope), Reference::Unknown));
         }
         let reference = Reference::Known { excerpt: known.excerpt, author: known.author };

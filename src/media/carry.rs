@@ -13,7 +13,7 @@ use super::spool::{Spool, Spooled};
 use crate::deliver::{Http, Upload};
 use crate::live::{Account, Live};
 use crate::metrics::{MediaFate, Metrics};
-use interline_bridge_api::{Capabilities, Outcome, Outgoing, RetryVerdict};
+use interline_bridge_api::{Capabilities, Class, Failure, Outcome, Outgoing, RetryVerdict, Scope};
 use interline_envelope::{AccountRef, Dispatch, Media, MediaKind, Redacted};
 use interline_notice::Cause;
 use interline_relay::{
@@ -30,8 +30,16 @@ const AT_ONCE: usize = 4;
 
 /// A medium cannot be had or handed over now, and may be later.
 #[derive(Debug, thiserror::Error)]
-#[error("media cannot be fetched or uploaded for now ({0}); it is tried again")]
-pub struct Later(String);
+pub enum NotCarried {
+    /// For a reason that may pass.
+    #[error("media cannot be fetched or uploaded for now ({0}); it is tried again")]
+    Later(String),
+    /// The target's account can do nothing now.
+    #[error(
+        "the account cannot upload for now ({0}); it is tried again when the account's pause is over"
+    )]
+    Refused(Failure),
+}
 
 /// What became of the media of one message.
 #[derive(Debug, Default)]
@@ -52,6 +60,8 @@ enum Miss {
     /// The origin does not hand it over.
     Gone,
     Later(String),
+    /// The target takes no files of this account now.
+    Refused(Failure),
 }
 
 impl Miss {
@@ -60,7 +70,7 @@ impl Miss {
         match self {
             Self::NoWay => None,
             Self::TooLarge => Some(Cause::MediaTooLarge),
-            Self::Gone | Self::Later(_) => Some(Cause::MediaUnavailable),
+            Self::Gone | Self::Later(_) | Self::Refused(_) => Some(Cause::MediaUnavailable),
         }
     }
 }
@@ -119,7 +129,7 @@ impl Carrier {
     /// `wait_for_media`: false to give up what cannot be had now.
     ///
     /// # Errors
-    /// [`Later`] if it may work another time.
+    /// [`NotCarried`] if it may work another time.
     pub(crate) async fn carry_all(
         &self,
         live: &Live,
@@ -128,7 +138,7 @@ impl Carrier {
         input: &FitInput<'_>,
         media: Vec<OutMedia>,
         wait_for_media: bool,
-    ) -> Result<Carried, Later> {
+    ) -> Result<Carried, NotCarried> {
         let mut carried = Carried::default();
         for mut one in media {
             let MediaSource::Origin(mut origin) = one.source else {
@@ -162,14 +172,18 @@ impl Carrier {
                 }
                 Err(Miss::Later(why)) if wait_for_media => {
                     self.metrics.media(&target.of, MediaFate::Retried, 0);
-                    return Err(Later(why));
+                    return Err(NotCarried::Later(why));
+                }
+                Err(Miss::Refused(failure)) => {
+                    self.metrics.media(&target.of, MediaFate::Retried, 0);
+                    return Err(NotCarried::Refused(failure));
                 }
                 Err(miss) => {
                     let (actions, loss) = instead_of_media(input, &origin, one.caption.as_ref());
                     let fate = if loss == Loss::MediaAsLink {
                         MediaFate::Linked
                     } else {
-                        carried.not_shown = miss.cause();
+                        carried.not_shown = carried.not_shown.or(miss.cause());
                         MediaFate::NotShown
                     };
                     self.metrics.media(&target.of, fate, 0);
@@ -388,8 +402,13 @@ impl Trip<'_> {
                     warn!(account_ref = %self.target.of, error = %failure, "the target does not want a medium");
                     Ok(None)
                 }
+                RetryVerdict::WhenAccountRecovers => Err(Miss::Refused(failure)),
                 RetryVerdict::AfterBackoff
-                | RetryVerdict::WhenAccountRecovers
+                    if failure.scope == Scope::Account && failure.class == Class::Throttle =>
+                {
+                    Err(Miss::Refused(failure))
+                }
+                RetryVerdict::AfterBackoff
                 | RetryVerdict::WhenWindowOpens
                 | RetryVerdict::WhenThreadReturns => {
                     Err(Miss::Later(format!("the target refused the upload: {failure}")))

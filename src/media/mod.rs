@@ -19,7 +19,7 @@ mod spool;
 mod tests;
 
 pub(crate) use carry::Carried;
-pub use carry::{Carrier, Later};
+pub use carry::{Carrier, NotCarried};
 pub use convert::Converter;
 pub(crate) use guard::PublicResolver;
 pub use link::Links;

@@ -389,6 +389,6 @@ fn routing_key(account: &AccountRef) -> String {
     format!("{}.{}", account.platform, account.account)
 }
 
-const fn is_refusal(error: &PublishError) -> bool {
+pub(super) const fn is_refusal(error: &PublishError) -> bool {
     matches!(error, PublishError::Refused { .. } | PublishError::Unroutable { .. })
 }

@@ -3,7 +3,7 @@
 //! Acted on as if the send itself had been refused: what may pass goes back to its lane and is sent once more, what is
 //! final becomes a dead letter of the message. A message that arrived after all stays arrived.
 
-use super::lanes::dispatch_message;
+use super::lanes::{dispatch_message, is_refusal};
 use super::{Relay, RelayError, STORE_RETRY, dead_letter, until_recorded};
 use crate::dead::{DeadLetter, Reason, Stage};
 use crate::live::Live;
@@ -14,7 +14,7 @@ use interline_envelope::{AccountRef, Address, Redacted};
 use interline_notice::Cause;
 use interline_store::{FailedLater, StoreError};
 use std::time::Duration;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 /// How often a message that passes is sent once more.
 const FAILURES_MAX: u32 = 5;
@@ -94,12 +94,17 @@ impl Relay {
                 until_recorded(|| self.windows.refused(person, at)).await?;
             }
             info!(dispatch_id = %id, error = %later.failure, "a message failed after it was taken; it goes back to its lane");
-            let mut message = dispatch_message(prefix, &account, id, body, None);
+            let mut message = dispatch_message(prefix, &account, id, body.clone(), None);
             let headers = &mut message.properties.headers;
             headers.insert(HEADER_REPLAYED.into(), HeaderValue::Int(1));
             headers.insert(HEADER_FAILURES.into(), HeaderValue::Int(i64::from(failures)));
-            publisher.publish(message).await?;
-            return Ok(());
+            match publisher.publish(message).await {
+                // An operator can replay it, and the others of this platform flow on.
+                Err(error) if is_refusal(&error) => {
+                    warn!(dispatch_id = %id, %error, "a message that failed finds no way back to its lane");
+                }
+                published => return Ok(published?),
+            }
         }
         let fatal = Fatal { account, body, since, failures };
         self.give_up(&later, live, fatal, publisher).await

@@ -2,7 +2,7 @@
 
 use crate::harness::{
     Broker, INSTAGRAM, LIMIT, MESSENGER, Seat, World, against_both_brokers, instagram, messenger,
-    whatsapp,
+    texts, whatsapp,
 };
 use crate::queues::{Queues, reasons};
 use interline_embedded_broker::Snapshot;
@@ -335,8 +335,10 @@ async fn g3_an_answer_in_a_blocked_lane_finds_what_it_answers_among_what_the_sto
 
 /// Waits until the broker holds nothing any more: what is not delivered is in the store.
 async fn until_all_is_held(broker: &Broker) {
-    let all_held =
-        |now: &Snapshot| now.queues.values().all(|depth| depth.ready + depth.unacked == 0);
+    let all_held = |now: &Snapshot| {
+        let mut live = now.queues.iter().filter(|(name, _)| !name.ends_with(".dead"));
+        live.all(|(_, depth)| depth.ready + depth.unacked == 0)
+    };
     broker.as_mock().wait_until(all_held, LIMIT).await.unwrap();
 }
 
@@ -365,4 +367,50 @@ async fn g3_what_waited_for_its_message_comes_before_what_the_store_holds_behind
     assert_eq!(shown(&view), ["the harbour", "something else", "the end"]);
     assert_eq!(view[0].reaction, None, "it was taken away");
     assert_eq!(world.stop().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_an_answer_to_what_was_taken_back_before_it_came_keeps_its_words() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, carla) = (whatsapp(1, "Alice"), instagram(1, "Carla"));
+    let named = vec![("pair".to_owned(), vec![alice.clone(), carla.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    world.start();
+    let queues = queues(&broker, &carla).await;
+    let mut carla = Voice::of(&queues, &carla);
+    carla.unsends("m_1").await;
+    carla.says("m_1", "regretted").await;
+    carla.replies("m_2", "m_1", "at nine").await;
+    let view = world.until(&alice, "the answer", |view| !view.is_empty()).await;
+    assert!(shown(&view)[0].ends_with("at nine") && view[0].quotes.is_none(), "{view:?}");
+    assert_eq!(world.stop().await, Some(0));
+    assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g6_a_replay_that_waits_in_a_lane_does_not_show_what_its_author_took_back() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, carla) = (whatsapp(1, "Alice"), instagram(1, "Carla"));
+    let named = vec![("pair".to_owned(), vec![alice.clone(), carla.clone()])];
+    let mut world = World::new(&broker.uri(), named).await;
+    world.deliver = "lane_deliveries_max = 1\nrequest_timeout = \"100s\"".to_owned();
+    let refused = Fault::known(Kind::WhatsApp, 131_026, None).unwrap();
+    world.platforms.whatsapp().order(Order::next(refused).person(&alice.person));
+    world.start();
+    let said = world.phone(&carla).say("regretted").unwrap();
+    let queues = Queues::connect(&broker.uri()).await;
+    assert_eq!(reasons(&queues.until_dead(1).await), ["recipient"]);
+    world.phone(&carla).unsend(&said).unwrap();
+    let hangs = world.platforms.whatsapp().order(Order::next(Fault::Hang));
+    for text in texts("kept", 3) {
+        world.phone(&carla).say(text).unwrap();
+    }
+    until_all_is_held(&broker).await;
+    world.replay_all();
+    until_all_is_held(&broker).await;
+    hangs.release();
+    world.phone(&carla).say("kept 3").unwrap();
+    world.until_texts(&alice, &texts("kept", 4)).await;
+    assert_eq!(world.stop().await, Some(0));
+    world.until_texts(&alice, &texts("kept", 4)).await;
 }

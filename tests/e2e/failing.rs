@@ -1,9 +1,10 @@
 //! What WhatsApp takes with 200 and reports as failed later is acted on as if the send had been refused.
 
 use crate::harness::{Broker, LIMIT, Seat, WHATSAPP, World, messenger, whatsapp};
-use crate::queues::{Dead, Queues, reasons};
+use crate::queues::{Dead, PREFIX, Queues, reasons};
+use interline_broker::topology;
 use interline_embedded_broker::Snapshot;
-use interline_sandbox::{Fault, Order};
+use interline_sandbox::{Fault, Order, Seen};
 
 async fn world() -> (Broker, World, Seat, Seat) {
     let (from, to) = (messenger(1, "Alice"), whatsapp(1, "Bob"));
@@ -84,4 +85,46 @@ async fn a_reaction_that_failed_later_does_not_come_back_once_it_was_taken_away(
     broker.as_mock().wait_until(is_empty, LIMIT).await.unwrap();
     let hello = world.phone(&bob).view().remove(0);
     assert_eq!((hello.text(), &hello.reaction), (Some("hello"), &None));
+}
+
+/// The answer never comes, and what tells of the send comes when nobody waits for the answer any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g5_a_marker_has_all_its_time_from_when_the_fate_of_a_send_is_unknown() {
+    let (_broker, mut world, alice, bob) = world().await;
+    world.deliver = "request_timeout = \"6s\"\nsettle_timeout = \"6s\"".to_owned();
+    let account = world.platforms.whatsapp().account(WHATSAPP).unwrap();
+    let webhook_url = account.config().unwrap().webhook_url;
+    account.set_webhook_url(None);
+    world.platforms.whatsapp().order(Order::next(Fault::TakeThenHang).person(&bob.person));
+    world.start();
+    world.phone(&alice).say("one").unwrap();
+    world.until_log("a request got no answer", 1).await;
+    account.set_webhook_url(webhook_url.as_deref());
+    world.phone(&alice).say("two").unwrap();
+    world.until_texts(&bob, &["one".to_owned(), "two".to_owned()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_what_failed_later_and_finds_its_queue_full_is_a_dead_letter_and_the_others_flow() {
+    let (broker, mut world, alice, bob) = world().await;
+    world.start();
+    // What WhatsApp has to tell waits until the queue is full.
+    let account = world.platforms.whatsapp().account(WHATSAPP).unwrap();
+    let webhook_url = account.config().unwrap().webhook_url;
+    account.set_webhook_url(None);
+    fail_later(&world, &bob, 131_000);
+    world.phone(&alice).say("one").unwrap();
+    world.phone(&alice).say("two").unwrap();
+    world.until_texts(&bob, &["two".to_owned()]).await;
+    let (exchange, key) = (topology::dispatch_exchange(PREFIX), format!("whatsapp.{WHATSAPP}"));
+    broker.as_mock().faults().nack_at_exchange(&exchange, &key);
+    account.set_webhook_url(webhook_url.as_deref());
+    world.phone(&bob).say("hello").unwrap();
+    let came = |view: &[Seen]| view.iter().any(|seen| seen.text() == Some("hello"));
+    world.until(&alice, "the answer", came).await;
+    let queues = Queues::connect(&broker.uri()).await;
+    assert_eq!(queues.until_dead(1).await[0].stage, "deliver");
+    broker.as_mock().faults().clear_rules();
+    world.replay_all();
+    world.until_texts(&bob, &["two".to_owned(), "one".to_owned()]).await;
 }

@@ -2,7 +2,8 @@
 
 use crate::harness::{Broker, Seat, WHATSAPP, World, instagram, messenger, whatsapp};
 use crate::ingest::{body, change, item, one_text};
-use crate::queues::{Queues, reasons};
+use crate::queues::{PREFIX, Queues, reasons};
+use interline_broker::topology;
 use interline_sandbox::{Fault, Kind, Order};
 
 const UNREACHABLE: &str =
@@ -118,6 +119,22 @@ async fn g4_a_sender_is_told_of_a_message_that_is_too_large_for_a_queue_and_its_
     world.until_texts(&bob, &["short".to_owned()]).await;
     let letters = queues.until_dead(1).await;
     assert_eq!((reasons(&letters), &*letters[0].body), (vec!["too-large"], &*large));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g3_a_notice_that_its_queue_refuses_holds_up_nobody_and_makes_one_dead_letter() {
+    let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
+    let (broker, mut world) = world(&[&alice, &bob]).await;
+    unreachable(&world, &bob, 1);
+    let (exchange, key) = (topology::dispatch_exchange(PREFIX), format!("whatsapp.{WHATSAPP}"));
+    broker.as_mock().faults().nack_at_exchange(&exchange, &key);
+    world.start();
+    for text in ["one", "two"] {
+        world.phone(&alice).say(text).unwrap();
+    }
+    world.until_texts(&bob, &["two".to_owned()]).await;
+    let queues = Queues::connect(&broker.uri()).await;
+    assert_eq!(reasons(&queues.until_dead(1).await), ["recipient"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

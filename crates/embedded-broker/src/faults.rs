@@ -31,6 +31,8 @@ pub(crate) enum Answer {
 #[derive(Debug)]
 struct Rule {
     /// `None` is any.
+    exchange: Option<String>,
+    /// `None` is any.
     routing_key: Option<String>,
     /// `None` is for ever.
     left: Option<u64>,
@@ -54,8 +56,10 @@ pub(crate) struct Orders {
 
 impl Orders {
     /// What was ordered for a publish with this routing key; uses the order up.
-    pub(crate) fn answer_to(&mut self, routing_key: &str) -> Option<Answer> {
-        let takes = |rule: &Rule| rule.routing_key.as_deref().is_none_or(|key| key == routing_key);
+    pub(crate) fn answer_to(&mut self, exchange: &str, routing_key: &str) -> Option<Answer> {
+        let is = |wanted: &Option<String>, one| wanted.as_deref().is_none_or(|name| name == one);
+        let takes =
+            |rule: &Rule| is(&rule.exchange, exchange) && is(&rule.routing_key, routing_key);
         let at = self.rules.iter().position(takes)?;
         let rule = self.rules.get_mut(at)?;
         let answer = rule.answer;
@@ -209,9 +213,17 @@ impl Faults {
         self.order(|state| state.orders.rules.clear());
     }
 
+    /// The same for what is published to this exchange, and not for what others have by that key.
+    pub fn nack_at_exchange(&self, exchange: &str, routing_key: &str) {
+        let (exchange, routing_key) = (Some(exchange.to_owned()), Some(routing_key.to_owned()));
+        let rule = Rule { exchange, routing_key, left: None, answer: Answer::Nack };
+        self.order(|state| state.orders.rules.push(rule));
+    }
+
     fn add_rule(&self, routing_key: Option<String>, left: Option<u64>, answer: Answer) {
         if left != Some(0) {
-            self.order(|state| state.orders.rules.push(Rule { routing_key, left, answer }));
+            let rule = Rule { exchange: None, routing_key, left, answer };
+            self.order(|state| state.orders.rules.push(rule));
         }
     }
 

@@ -100,7 +100,7 @@ impl State {
         // Checked again: the exchange may have been deleted while the content was under way.
         let (exchange, routing_key) =
             (publish.exchange.to_string(), publish.routing_key.to_string());
-        let answer = self.orders.answer_to(&routing_key);
+        let answer = self.orders.answer_to(&exchange, &routing_key);
         let targets = match answer {
             Some(_) => BTreeSet::new(),
             None => self.route(&exchange, &routing_key)?,

@@ -116,6 +116,19 @@ async fn g3_dependents_wait_for_their_message_and_are_let_go_in_order_with_its_c
 }
 
 #[tokio::test]
+async fn g3_a_dependent_that_is_parked_once_more_goes_before_what_came_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let awaits = || Awaited::Message(message(ALICE, "m"));
+    for (n, since) in [(2, 20), (1, 10)] {
+        let one = NewParked { since, ..parked(n, awaits()) };
+        assert_eq!(store.park_if_absent(one).await.unwrap(), Parked::Waits);
+    }
+    store.record_copies(vec![copy(1, ALICE, "m", 0, 0)]).await.unwrap();
+    assert_eq!(held(&store).await, [1, 2]);
+}
+
+#[tokio::test]
 async fn g3_a_dependent_waits_for_the_end_of_the_dispatch_that_brings_its_message() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());

@@ -125,6 +125,8 @@ pub(super) enum Failing {
     TakesAndCuts,
     TakesAndAnswersHtml500,
     IsSlow,
+    /// The account's token is dead for a while. Not drawn.
+    WantsToken,
 }
 
 impl Failing {
@@ -137,6 +139,7 @@ impl Failing {
             Self::TakesAndCuts => Fault::TakeThenCut,
             Self::TakesAndAnswersHtml500 => Fault::TakeThenHtml500,
             Self::IsSlow => Fault::SlowAnswer(Duration::from_millis(300)),
+            Self::WantsToken => Fault::known(kind, 190, None).expect("every platform has it"),
         }
     }
 }
@@ -475,7 +478,7 @@ impl Drawer<'_> {
         ][self.dice.below(9)];
         // What is of unknown fate is waited for each time.
         let times = match how {
-            Failing::AnswersEmpty503 | Failing::Throttles => 1,
+            Failing::AnswersEmpty503 | Failing::Throttles | Failing::WantsToken => 1,
             Failing::AnswersGraph500
             | Failing::TakesAndIsSilent
             | Failing::TakesAndCuts

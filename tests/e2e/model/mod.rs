@@ -192,6 +192,13 @@ fn g5_what_is_of_unknown_fate_is_not_sent_again_before_news_of_it_can_come() {
 }
 
 #[test]
+fn g4_a_photo_waits_for_an_account_that_an_operator_has_to_mend() {
+    let dead = |on| Act::Fails { on, how: Failing::WantsToken, files: true, times: 12, after: 0 };
+    let acts = [dead(0), Act::Photo { who: 1 }, Act::Say { who: 1 }];
+    at_a_hundred_moments(&[Kind::WhatsApp, Kind::Instagram], &acts);
+}
+
+#[test]
 fn g5_what_failed_later_while_its_answer_was_lost_is_sent_once_more() {
     // Bob is told that his message waits, and Alice gets it once she has written.
     for how in [Failing::TakesAndIsSilent, Failing::TakesAndCuts, Failing::TakesAndAnswersHtml500] {

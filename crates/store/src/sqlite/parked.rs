@@ -103,12 +103,15 @@ pub(super) fn release_end(db: &Db, dispatch: DispatchId) -> Result<Vec<Released>
 }
 
 fn release_key(db: &Db, target: &RowKey) -> Result<Vec<Released>, StoreError> {
-    let rows = read(
+    let mut rows = read(
         db,
         "SELECT seq, dispatch, value FROM parked WHERE target = ?1 ORDER BY seq",
         target.number,
     )?;
-    take(db, rows.into_iter().filter(|(_, _, value)| value.target == target.whole))
+    rows.retain(|(_, _, value)| value.target == target.whole);
+    // What was let go and is parked once more goes before what came since.
+    rows.sort_by_key(|(seq, _, value)| (value.since, *seq));
+    take(db, rows.into_iter())
 }
 
 pub(super) fn take_expired(db: &Db, now: i64) -> Result<Vec<Released>, StoreError> {
