@@ -12,7 +12,7 @@ use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -59,15 +59,15 @@ pub enum NodeError {
 #[derive(Debug)]
 pub struct RabbitNode {
     name: String,
-    port: u16,
-    dist_port: u16,
+    port: Port,
+    dist_port: Port,
     epmd_port: u16,
     cookie: String,
     home: tempfile::TempDir,
     options: Options,
     server: Option<Guarded>,
     /// `None` where it uses that of the node it joined.
-    _epmd: Option<Guarded>,
+    _epmd: Option<(Guarded, Port)>,
 }
 
 /// Where the nodes' ports are taken from.
@@ -115,7 +115,8 @@ impl RabbitNode {
         if !is_installed() {
             return Ok(None);
         }
-        let epmd_port = free_port()?;
+        let port = Port::draw()?;
+        let epmd_port = port.number;
         let epmd = Guarded::spawn(move || {
             let mut command = Command::new("setpriv");
             command.args([
@@ -131,7 +132,7 @@ impl RabbitNode {
             command
         })?;
         let cookie = format!("INTERLINE{}{epmd_port}", std::process::id());
-        let mut node = Self::prepare(epmd_port, cookie, Some(epmd), options.clone())?;
+        let mut node = Self::prepare(epmd_port, cookie, Some((epmd, port)), options.clone())?;
         node.start_again()?;
         Ok(Some(node))
     }
@@ -154,7 +155,7 @@ impl RabbitNode {
     fn prepare(
         epmd_port: u16,
         cookie: String,
-        epmd: Option<Guarded>,
+        epmd: Option<(Guarded, Port)>,
         options: Options,
     ) -> Result<Self, NodeError> {
         let home = tempfile::Builder::new().prefix("interline-rabbit-").tempdir()?;
@@ -174,7 +175,7 @@ impl RabbitNode {
             std::process::id(),
             NODES.fetch_add(1, Ordering::Relaxed)
         );
-        let (port, dist_port) = (free_port()?, free_port()?);
+        let (port, dist_port) = (Port::draw()?, Port::draw()?);
         Ok(Self {
             name,
             port,
@@ -201,13 +202,13 @@ impl RabbitNode {
     /// Where it listens: user and password `guest`, virtual host `/`.
     #[must_use]
     pub fn uri(&self) -> String {
-        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port)
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.port())
     }
 
     /// The AMQP port, on loopback.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number
     }
 
     /// Starts the node again on the same data and the same port, and waits until it greets.
@@ -284,8 +285,8 @@ impl RabbitNode {
             ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
             ("RABBITMQ_NODENAME", self.name.clone()),
             ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".to_owned()),
-            ("RABBITMQ_NODE_PORT", self.port.to_string()),
-            ("RABBITMQ_DIST_PORT", self.dist_port.to_string()),
+            ("RABBITMQ_NODE_PORT", self.port.number.to_string()),
+            ("RABBITMQ_DIST_PORT", self.dist_port.number.to_string()),
             ("RABBITMQ_MNESIA_BASE", path("data")),
             ("RABBITMQ_LOG_BASE", path("log")),
             ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),
@@ -303,7 +304,7 @@ impl RabbitNode {
     fn wait_for_greeting(&mut self) -> Result<(), NodeError> {
         let started = Instant::now();
         while started.elapsed() < START_LIMIT {
-            if greets(self.port) {
+            if greets(self.port()) {
                 return Ok(());
             }
             if self.server.as_mut().is_none_or(Guarded::has_ended) {
@@ -358,19 +359,35 @@ fn is_installed() -> bool {
     false
 }
 
-/// A port that nobody listens on, below those that the system gives to connections: one of them could take it while the
-/// node is stopped.
-fn free_port() -> Result<u16, NodeError> {
-    let mut tries = 0;
-    loop {
-        let random =
-            RandomState::new().build_hasher().finish() % u64::from(PORTS.end - PORTS.start);
-        let port = PORTS.start + u16::try_from(random).unwrap_or(0);
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(_) => return Ok(port),
-            Err(_) if tries < PORT_TRIES_MAX => tries += 1,
-            Err(error) => return Err(error.into()),
+/// A port of one node alone, also while that is stopped: it is below those that the system gives to connections, and no
+/// other node draws it.
+#[derive(Debug)]
+struct Port {
+    number: u16,
+    /// The same port of UDP, which a node has no use for: who holds it has the other, too.
+    _held: UdpSocket,
+}
+
+impl Port {
+    /// One that nobody holds or listens on.
+    fn draw() -> Result<Self, NodeError> {
+        let mut tries = 0;
+        loop {
+            let random =
+                RandomState::new().build_hasher().finish() % u64::from(PORTS.end - PORTS.start);
+            let number = PORTS.start + u16::try_from(random).unwrap_or(0);
+            match Self::take(number) {
+                Ok(port) => return Ok(port),
+                Err(_) if tries < PORT_TRIES_MAX => tries += 1,
+                Err(error) => return Err(error.into()),
+            }
         }
+    }
+
+    fn take(number: u16) -> std::io::Result<Self> {
+        let held = UdpSocket::bind((Ipv4Addr::LOCALHOST, number))?;
+        TcpListener::bind((Ipv4Addr::LOCALHOST, number))?;
+        Ok(Self { number, _held: held })
     }
 }
 
@@ -386,4 +403,15 @@ fn greets(port: u16) -> bool {
         Ok(first[0])
     };
     greeting().is_ok_and(|first| first == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Port;
+
+    #[test]
+    fn a_port_that_a_node_has_drawn_is_drawn_by_no_other() {
+        let port = Port::draw().expect("a port is free");
+        assert!(Port::take(port.number).is_err());
+    }
 }
