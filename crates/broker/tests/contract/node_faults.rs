@@ -2,9 +2,9 @@
 //! whatever else runs.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use interline_broker::{Closed, Link, LostReason, PublishError, connect};
+use interline_broker::{Closed, ConnectConfig, Link, LostReason, PublishError, connect};
 
 use crate::under_test::{SOON, UnderTest, depth_becomes, message, numbers, publish, take};
 use crate::{Case, cases};
@@ -73,28 +73,40 @@ async fn a_node_that_blocks_for_too_long_loses_the_link(under_test: Arc<UnderTes
     assert!(matches!(confirmed, Err(PublishError::Lost(_))), "{confirmed:?}");
 }
 
+/// A link that stands now: a machine that pauses for longer than its heartbeats allow loses it while it is set up.
+async fn standing_link(config: &ConnectConfig) -> Link {
+    let standing = async {
+        loop {
+            match connect(config).await {
+                Ok(link) if !link.is_lost() => return link,
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    };
+    tokio::time::timeout(SOON, standing).await.expect("the broker is up")
+}
+
 async fn a_frozen_node_is_noticed_by_its_missing_heartbeats(under_test: Arc<UnderTest>) {
     let mut config = under_test.config();
     config.heartbeat = Duration::from_secs(1);
-    let link = connect(&config).await.expect("the broker is up");
+    let link = standing_link(&config).await;
     under_test.with_node(|node| node.freeze()).await;
     let lost = tokio::time::timeout(SOON, link.lost()).await;
-    let closing = Instant::now();
-    let closed = link.close(Duration::from_secs(1)).await;
+    let closed = tokio::time::timeout(SOON, link.close(Duration::from_secs(1))).await;
     under_test.with_node(|node| node.thaw()).await;
     assert!(matches!(lost, Ok(LostReason::HeartbeatMissed { .. })), "{lost:?}");
-    assert_eq!(closed, Closed::ByForce);
-    assert!(closing.elapsed() < Duration::from_secs(5), "{:?}", closing.elapsed());
+    assert_eq!(closed, Ok(Closed::ByForce));
 }
 
 async fn a_publish_without_a_confirm_times_out_in_doubt(under_test: Arc<UnderTest>) {
     let name = "timing-out";
-    drop(under_test.link_with_queue(name).await);
+    let patient = under_test.link_with_queue(name).await;
+    publish(&patient.publisher(1).await.expect("a publisher"), name, 1).await;
+    drop(patient);
     let mut config = under_test.config();
     config.publish_timeout = Duration::from_millis(300);
     let link = connect(&config).await.expect("the broker is up");
     let publisher = link.publisher(4).await.expect("a publisher");
-    publisher.publish(message(name, 1)).await.expect("confirmed");
     under_test.with_node(|node| node.freeze()).await;
     let timed_out = tokio::time::timeout(SOON, publisher.publish(message(name, 2))).await;
     let lost = tokio::time::timeout(SOON, link.lost()).await;

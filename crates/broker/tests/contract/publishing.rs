@@ -192,7 +192,8 @@ async fn closing_settles_what_is_in_flight(under_test: Arc<UnderTest>) {
 
 async fn confirms_of_a_cut_link_resolve_as_in_doubt(under_test: Arc<UnderTest>) {
     let name = "cut-publishing";
-    let link = under_test.link_with_queue(name).await;
+    // It is published until `rabbitmqctl` has started, however long that takes.
+    let link = under_test.link_with(name, |queue| queue.messages_max = 10_000_000).await;
     let publisher = link.publisher(64).await.expect("a publisher");
     publish(&publisher, name, 1).await;
     let (mut stored, mut in_doubt) = (1, 0);
