@@ -218,11 +218,11 @@ async fn a_link_is_fetched_and_one_that_cannot_be_fetched_fails_later() {
     let (base, _host) = host().await;
     let platforms = start(&hook).await;
     let whatsapp = platforms.whatsapp();
-    whatsapp.change_settings(|settings| settings.fetch_timeout = Duration::from_millis(100));
     let link = |path: &str| body("image", json!({"link": format!("{base}{path}")}));
     assert_eq!(send(whatsapp, &link("/pic.png")).await.0, 200);
     let seen = phone(whatsapp).wait_for_received(1, LIMIT).await.unwrap();
     assert!(seen[0].media().unwrap().is(&png()));
+    whatsapp.change_settings(|settings| settings.fetch_timeout = Duration::from_millis(100));
     for path in ["/none.png", "/slow.png", "/note.txt"] {
         let (status, answer) = send(whatsapp, &link(path)).await;
         assert_eq!(status, 200, "{answer}");
