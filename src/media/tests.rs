@@ -115,13 +115,18 @@ fn at(url: &str) -> Media {
     Media { url: Some(url.into()), ..Media::new(MediaKind::Document) }
 }
 
+/// With more patience than any answer needs.
 async fn fetched(source: &Account, media: &Media) -> Result<Vec<u8>, FetchError> {
+    fetched_within(source, media, Duration::from_secs(60)).await
+}
+
+async fn fetched_within(
+    source: &Account,
+    media: &Media,
+    idle_max: Duration,
+) -> Result<Vec<u8>, FetchError> {
     let http = Http::new(Duration::from_secs(10), Duration::from_secs(10)).unwrap();
-    let bounds = Bounds {
-        bytes_max: 100_000,
-        idle_max: Duration::from_millis(300),
-        total_max: Duration::from_secs(60),
-    };
+    let bounds = Bounds { bytes_max: 100_000, idle_max, total_max: Duration::from_secs(60) };
     let fetch = Fetch { http: &http, source, bounds };
     let located = fetch.locate(media).await?;
     let found = fetch.open(media, located).await?;
@@ -185,12 +190,16 @@ async fn g9_redirects_have_an_end() {
 async fn g9_endless_and_stuck_bodies_are_given_up() {
     let api = Server::start().await;
     let source = account(&api);
-    let fetch =
-        async |path: &str| fetched(&source, &at(&format!("{}{path}", api.url))).await.unwrap_err();
-    assert!(matches!(fetch("/endless").await, FetchError::TooLarge { max: 100_000 }));
-    assert!(matches!(fetch("/stuck").await, FetchError::Stalled));
-    assert!(matches!(fetch("/silent").await, FetchError::Stalled));
-    assert!(matches!(fetch("/gone").await, FetchError::Status(404)));
+    let of = |path: &str| at(&format!("{}{path}", api.url));
+    let endless = fetched(&source, &of("/endless")).await.unwrap_err();
+    assert!(matches!(endless, FetchError::TooLarge { max: 100_000 }), "{endless:?}");
+    for path in ["/stuck", "/silent"] {
+        let idle_max = Duration::from_millis(300);
+        let error = fetched_within(&source, &of(path), idle_max).await.unwrap_err();
+        assert!(matches!(error, FetchError::Stalled), "{path}: {error:?}");
+    }
+    let gone = fetched(&source, &of("/gone")).await.unwrap_err();
+    assert!(matches!(gone, FetchError::Status(404)), "{gone:?}");
 }
 
 #[tokio::test]
