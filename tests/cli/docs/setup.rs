@@ -3,7 +3,7 @@
 use super::blocks;
 use interline_rabbit_node::RabbitNode;
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const STRANGER: &str = "1700000000007777";
 struct Machine {
     root: TempDir,
     node: RabbitNode,
-    port: u16,
+    listen: SocketAddr,
     daemon: Option<Child>,
 }
 
@@ -51,8 +51,7 @@ impl Machine {
             std::fs::write(&path, format!("#!/bin/sh\n{line}\n")).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Some(Self { root, node, port, daemon: None })
+        Some(Self { root, node, listen: free_address(), daemon: None })
     }
 
     /// What stands on the page, with this machine's places.
@@ -63,7 +62,7 @@ impl Machine {
             // The user is made by systemd-sysusers.
             .replace("-o interline -g interline ", "")
             .replace(":5672/", &format!(":{}/", self.node.port()))
-            .replace("127.0.0.1:8080", &format!("127.0.0.1:{}", self.port))
+            .replace("127.0.0.1:8080", &self.listen.to_string())
     }
 
     fn shell(&self, script: &str) -> Command {
@@ -130,6 +129,15 @@ impl Drop for Machine {
             let _code = daemon.wait();
         }
     }
+}
+
+/// A free port of a loopback address that no other process uses: on 127.0.0.1 a connection could take it before the
+/// daemon does.
+fn free_address() -> SocketAddr {
+    let [_, b, c, d] = std::process::id().to_be_bytes();
+    // Never 127.0.0.1, none of those of the end-to-end tests, and none of all zeros or ones behind the first byte.
+    let own = Ipv4Addr::new(127, b | 0x80, c, d.clamp(1, 254));
+    TcpListener::bind((own, 0)).unwrap().local_addr().unwrap()
 }
 
 /// The page's third chapter, where somebody pastes.
