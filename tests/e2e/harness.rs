@@ -3,7 +3,7 @@
 //! The simulated phones are the recorder: they live outside the daemon's process and count what it does, over any
 //! number of its deaths.
 
-use interline_embedded_broker::EmbeddedBroker;
+use interline_embedded_broker::{EmbeddedBroker, Snapshot};
 use interline_rabbit_node::RabbitNode;
 use interline_sandbox::{AccountConfig, Config, Kind, Person, Phone, Platforms, Seen};
 use std::fmt::Write as _;
@@ -52,6 +52,13 @@ impl Broker {
             Self::Mock(broker) => broker,
             Self::Rabbit(_) => panic!("this test orders faults of the mock"),
         }
+    }
+
+    /// Waits until the mock holds nothing any more: what is not delivered is in the store.
+    pub(crate) async fn until_empty(&self) {
+        let all_empty =
+            |now: &Snapshot| now.queues.values().all(|depth| depth.ready + depth.unacked == 0);
+        self.as_mock().wait_until(all_empty, LIMIT).await.unwrap();
     }
 
     pub(crate) fn uri(&self) -> String {

@@ -118,6 +118,7 @@ async fn what_whatsapp_took_and_reported_as_too_late_waits_in_order_and_invites_
     // What is on its way when the person writes may still overtake what comes back.
     let idle = tokio::time::timeout(crate::harness::LIMIT, world.platforms.idle());
     assert!(idle.await.is_ok(), "every failure was told");
+    broker.until_empty().await;
     world.phone(to).say("here I am").unwrap();
     let all: Vec<_> = std::iter::once("before".to_owned()).chain(texts("late", 40)).collect();
     let came = |view: &[Seen]| {
