@@ -90,9 +90,12 @@ async fn held_over_a_kill(broker: Broker) {
     talk.say(&world, 12);
     until_struck(&world, &[&hangs[0], &hangs[1]]).await;
     world.until_log("a lane moved to the store", 2).await;
+    // The marker of Alice's is on its queue, so that the wait below ends for nothing but Bob's.
+    let idle = tokio::time::timeout(LIMIT, world.platforms.idle());
+    assert!(idle.await.is_ok(), "every webhook is taken");
     world.kill();
     // Bob's send was never taken, and nobody can tell: it is settled by the end of the wait.
-    world.deliver = "lane_deliveries_max = 4\nsettle_timeout = \"2s\"".to_owned();
+    world.deliver = "lane_deliveries_max = 4\nsettle_timeout = \"10s\"".to_owned();
     world.start();
     talk.say(&world, 12);
     talk.ends_well(&mut world).await;

@@ -79,8 +79,7 @@ impl Show {
         let named = self.pairs.iter().enumerate();
         let conversations = named.map(|(n, (a, b))| (format!("c{n}"), vec![a.clone(), b.clone()]));
         let mut world = World::new(&broker.uri(), conversations.collect()).await;
-        let settle = if self.size.messages > 1000 { "20s" } else { "5s" };
-        world.deliver = format!("settle_timeout = \"{settle}\"\nretry_backoff_min = \"50ms\"");
+        world.deliver = "settle_timeout = \"20s\"\nretry_backoff_min = \"50ms\"".to_owned();
         for platform in world.platforms.all() {
             platform.change_settings(|settings| settings.delivery.batch_max = 10);
         }
