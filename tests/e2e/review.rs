@@ -4,7 +4,7 @@ use crate::harness::{
     Broker, INSTAGRAM, LIMIT, MESSENGER, Seat, World, instagram, messenger, texts, whatsapp,
 };
 use crate::queues::{Queues, reasons};
-use interline_embedded_broker::Faults;
+use interline_embedded_broker::{Faults, Snapshot};
 use interline_sandbox::{Fault, Order, Ordered, Seen};
 use std::time::Duration;
 
@@ -105,6 +105,10 @@ async fn a_message_of_unknown_fate_that_was_held_is_sent_when_its_operator_repla
     let queues = Queues::connect(&broker.uri()).await;
     assert_eq!(reasons(&queues.until_dead(1).await), ["uncertain"]);
     assert_eq!(world.phone(&bob).received_texts(), Vec::<String>::new());
+    // What is replayed has all the time that it needs.
+    assert_eq!(world.stop().await, Some(0));
+    world.deliver = "uncertain = \"hold\"\n".to_owned();
+    world.start();
     world.replay_all();
     world.until_texts(&bob, &["who knows".to_owned()]).await;
     assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
@@ -162,7 +166,8 @@ async fn g3_two_targets_that_refuse_at_once_each_keep_their_order() {
     let broker = Broker::mock().await.unwrap();
     let seats = vec![alice.clone(), bob.clone(), carol.clone()];
     let mut world = World::new(&broker.uri(), vec![("abc".to_owned(), seats)]).await;
-    world.deliver.push_str("prev_timeout = \"100ms\"\n");
+    // A text that was under way when its queue took messages again waits for the one that was refused before it.
+    world.deliver.push_str("prev_timeout = \"5s\"\n");
     let orders = faults(&broker);
     let keys = [format!("messenger.{MESSENGER}"), format!("instagram.{INSTAGRAM}")];
     keys.iter().for_each(|key| orders.nack_routing_key(key));
@@ -172,6 +177,9 @@ async fn g3_two_targets_that_refuse_at_once_each_keep_their_order() {
         world.phone(&alice).say(text).unwrap();
     }
     world.until_log("a target's queue refuses", 2).await;
+    // The first text alone meets both refusals; the other two are with the relay before they end.
+    let open = |now: &Snapshot| now.depth("interline.events.whatsapp").unacked == 3;
+    broker.as_mock().wait_until(open, LIMIT).await.unwrap();
     // Carol's queue takes messages again, Bob's does not.
     orders.clear_rules();
     orders.nack_routing_key(&keys[0]);
