@@ -90,7 +90,7 @@ async fn g3_a_platform_that_answers_an_empty_503_for_a_while_loses_and_doubles_n
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g3_a_platform_that_hangs_and_recovers_loses_and_doubles_nothing() {
-    recovers_from(|_| Fault::Hang, 1, "request_timeout = \"4s\"\nsettle_timeout = \"200ms\"").await;
+    recovers_from(|_| Fault::Hang, 1, "request_timeout = \"4s\"\nsettle_timeout = \"10s\"").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -94,8 +94,9 @@ async fn world_of(cast: &Cast) -> (Broker, World) {
     let broker = Broker::Mock(EmbeddedBroker::start(config).await.unwrap());
     let mut world = World::new(&broker.uri(), cast.conversations()).await;
     world.log_level = "trace".to_owned();
+    // What is answered is never given up: each of the faults below then strikes the request that it is meant for.
     world.deliver =
-        "settle_timeout = \"300ms\"\nrequest_timeout = \"1s\"\nlane_blocked_timeout = \"1s\"\n\
+        "settle_timeout = \"2s\"\nrequest_timeout = \"10s\"\nlane_blocked_timeout = \"1s\"\n\
                      retry_backoff_min = \"50ms\"\nretry_backoff_max = \"500ms\"\n"
             .to_owned();
     (broker, world)
