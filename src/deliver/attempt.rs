@@ -102,10 +102,6 @@ impl Delivering {
         let dispatch = &*of.dispatch;
         let mut row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
         if row.as_ref().is_some_and(|row| row.state == DispatchState::Dead) && of.replayed > 0 {
-            if self.was_taken_back(dispatch).await? {
-                debug!(dispatch_id = %dispatch.id, disposition = "refused", "its author took it back before it was replayed");
-                return Ok(Step::Done);
-            }
             self.store().reopen(dispatch.id, dispatch.envelope.time).await?;
             row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
         }
@@ -121,20 +117,15 @@ impl Delivering {
         }
         // Before the plan: what waits must not have uploaded its media.
         let sends = row.as_ref().is_none_or(has_unsent);
+        if sends && row.is_some() && self.is_out_of_date(dispatch).await? {
+            debug!(dispatch_id = %dispatch.id, disposition = "refused", "its author took it back, or reacted anew");
+            return self.end(dispatch, DispatchState::Refused).await;
+        }
         if sends && let Some(after) = self.window_wait(dispatch).await? {
             return Ok(Step::Wait { after, cause: Early::Window });
         }
         if let Some(after) = self.too_early(&live, dispatch) {
             return Ok(Step::Wait { after, cause: Early::Budget });
-        }
-        // What was begun before may be out of date by now.
-        if sends
-            && row.is_some()
-            && (self.was_taken_back(dispatch).await?
-                || reactions::is_superseded(self, dispatch).await?)
-        {
-            debug!(dispatch_id = %dispatch.id, disposition = "refused", "its author took it back, or reacted anew");
-            return self.end(dispatch, DispatchState::Refused).await;
         }
         let (requests, begun) = match row {
             Some(row) => match requests_of(&row) {
@@ -186,6 +177,11 @@ impl Delivering {
                 }
             },
         }))
+    }
+
+    /// True if what was begun before must not be sent any more.
+    async fn is_out_of_date(&self, dispatch: &Dispatch) -> Result<bool, StoreError> {
+        Ok(self.was_taken_back(dispatch).await? || reactions::is_superseded(self, dispatch).await?)
     }
 
     pub(super) async fn was_taken_back(&self, dispatch: &Dispatch) -> Result<bool, StoreError> {

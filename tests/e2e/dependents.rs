@@ -203,12 +203,14 @@ async fn g3_an_edit_that_waited_for_long_enough_lets_its_message_pass_that_is_he
     bob.says("m_1", "before").await;
     world.until_texts(&alice, &["before".to_owned()]).await;
     world.phone(&alice).close_window();
+    bob.says("m_3", "meanwhile").await;
+    world.until_log("a message failed after it was taken", 1).await;
     bob.edits("m_2", "the harbour").await;
     bob.says("m_2", "teh harbour").await;
     // By now the edit has waited for long enough, and stands before its message, which waits for the window.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     world.phone(&alice).say("here I am").unwrap();
-    let wanted = ["before", "teh harbour", "✏️ edited: the harbour"];
+    let wanted = ["before", "meanwhile", "teh harbour", "✏️ edited: the harbour"];
     world.until_texts(&alice, &wanted.map(str::to_owned)).await;
     assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
     assert_eq!(world.stop().await, Some(0));

@@ -3,7 +3,6 @@
 use crate::harness::{Broker, LIMIT, Seat, WHATSAPP, World, messenger, whatsapp};
 use crate::queues::{Dead, PREFIX, Queues, reasons};
 use interline_broker::topology;
-use interline_embedded_broker::Snapshot;
 use interline_sandbox::{Fault, Order, Seen};
 
 async fn world() -> (Broker, World, Seat, Seat) {
@@ -80,9 +79,7 @@ async fn a_reaction_that_failed_later_does_not_come_back_once_it_was_taken_away(
     account.set_webhook_url(webhook_url.as_deref());
     world.platforms.idle().await;
     // It goes back to its lane before the news is acknowledged.
-    let is_empty =
-        |now: &Snapshot| now.queues.values().all(|depth| depth.ready + depth.unacked == 0);
-    broker.as_mock().wait_until(is_empty, LIMIT).await.unwrap();
+    broker.until_empty().await;
     let hello = world.phone(&bob).view().remove(0);
     assert_eq!((hello.text(), &hello.reaction), (Some("hello"), &None));
 }
