@@ -1,7 +1,6 @@
 //! What the stages share for as long as the process lives, and how they are started on one connection.
 
 use super::{restore_bindings, topology_of};
-use crate::clock::now_ms;
 use crate::deliver::{
     Answers, Arrivals, Connection, DeliverContext, DeliverError, Delivering, Http, Notices,
     UnderWay, Wakes, Windows,
@@ -18,6 +17,7 @@ use interline_store::{Store, StoreError};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What a stage's task ended with.
@@ -133,7 +133,7 @@ impl Stages {
         let in_flight = usize::from(live.config.broker.publish_in_flight);
         let publisher = link.publisher(in_flight).await.map_err(StartError::broker)?;
         let for_all = link.publisher(in_flight).await.map_err(StartError::broker)?;
-        let connection = Connection { publisher: for_all, since_ms: now_ms() };
+        let connection = Connection { publisher: for_all, since: Instant::now() };
         self.connection.send_replace(Some(connection));
         if live.config.stages.relay {
             self.relay(&live, link, publisher, stop, tasks).await?;

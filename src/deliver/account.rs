@@ -26,11 +26,12 @@ use interline_relay::LanePolicy;
 use interline_store::{DispatchState, HeldStage, Store, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info};
@@ -38,7 +39,6 @@ use tracing::{debug, error, info};
 const BATCH_MAX: usize = 64;
 /// A pause longer than this gives the account's deliveries back to the broker.
 const SHORT_PAUSE_MAX: Duration = Duration::from_secs(20);
-const NOT_CONSUMED: i64 = i64::MAX;
 /// How often the gate is looked at.
 const PAUSE_LOOK: Duration = Duration::from_secs(1);
 
@@ -71,8 +71,8 @@ pub struct Delivering {
     pub(super) seen: Mutex<Seen>,
     /// The lanes whose senders were told that the account waits for an operator, and that sent nothing since.
     pub(super) told_of_pause: Mutex<HashSet<LaneId>>,
-    /// Since when its queue is consumed: UTC milliseconds; `NOT_CONSUMED` while it is not.
-    consumed_since: AtomicI64,
+    /// Since when its queue is consumed; nothing while it is not.
+    consumed_since: Mutex<Option<Instant>>,
 }
 
 impl Delivering {
@@ -93,7 +93,7 @@ impl Delivering {
             recent: Mutex::default(),
             seen: Mutex::default(),
             told_of_pause: Mutex::default(),
-            consumed_since: AtomicI64::new(NOT_CONSUMED),
+            consumed_since: Mutex::default(),
         });
         delivering.context.wakes.register(&delivering);
         delivering
@@ -143,9 +143,9 @@ impl Delivering {
             }
             let prefetch = self.prefetch();
             let (consumer, acker) = link.consumer(&queue, prefetch, "interline").await?;
-            self.consumed_since.store(now_ms(), Ordering::SeqCst);
+            *self.consumed_since() = Some(Instant::now());
             let ended = self.consume(consumer, &acker, &stop).await;
-            self.consumed_since.store(NOT_CONSUMED, Ordering::SeqCst);
+            *self.consumed_since() = None;
             self.next_session();
             ended?;
         }
@@ -297,9 +297,14 @@ impl Delivering {
         }
     }
 
+    /// True for what the broker gives to nobody else meanwhile, and would give again.
+    pub(super) fn is_unacknowledged(&self, job: &Job) -> bool {
+        matches!(job.source, Source::Queue(_)) && self.is_current(job)
+    }
+
     fn long_pause(&self) -> bool {
         self.gate.paused().is_some_and(|(_, until)| {
-            until.saturating_duration_since(tokio::time::Instant::now()) > SHORT_PAUSE_MAX
+            until.saturating_duration_since(Instant::now()) > SHORT_PAUSE_MAX
         })
     }
 
@@ -424,16 +429,18 @@ impl Delivering {
     }
 
     /// Since when news of what was sent can come, all of which passes the broker; nothing while that is away.
-    pub(super) fn hears_since(&self) -> Option<i64> {
-        self.context.connection.borrow().as_ref().map(|connection| connection.since_ms)
+    pub(super) fn hears_since(&self) -> Option<Instant> {
+        self.context.connection.borrow().as_ref().map(|connection| connection.since)
     }
 
     /// Since when the account's dispatches can come; nothing while they cannot.
-    pub(super) fn consumes_since(&self) -> Option<i64> {
-        let consumed = self.consumed_since.load(Ordering::SeqCst);
+    pub(super) fn consumes_since(&self) -> Option<Instant> {
         // What was noted of a consumer that went with its connection counts no longer.
-        let hears_since = self.hears_since().filter(|_| consumed != NOT_CONSUMED);
-        hears_since.map(|since| since.max(consumed))
+        Some(self.hears_since()?.max((*self.consumed_since())?))
+    }
+
+    fn consumed_since(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.consumed_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn settings(&self) -> Settings {

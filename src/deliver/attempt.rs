@@ -6,9 +6,10 @@
 use super::account::Delivering;
 use super::gate::{Pass, PauseReason};
 use super::http::TransportError;
+use super::pausing::pair_backoff;
 use super::plan::{self, Plan, PlanError, Planned, Waits};
 use super::{reactions, references};
-use crate::clock::{millis, now_ms};
+use crate::clock::now_ms;
 use crate::config::Uncertain;
 use crate::dead::Reason;
 use crate::live::Live;
@@ -22,7 +23,8 @@ use interline_store::{
     ReceiptWanted, RequestOutcome, RequestPlan, RequestRow, RequestState, StoreError,
 };
 use std::panic::AssertUnwindSafe;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
 /// How many graphemes of a message are kept for quotes.
@@ -275,13 +277,20 @@ impl Delivering {
             let (id, time, to) = (dispatch.id, dispatch.envelope.time, dispatch.to.clone());
             let reaction = requests.first().and_then(|first| first.reaction.clone());
             let begin = NewDispatch { id, time, to, plans, carries, reaction };
-            let ((begun, released), ()) = tokio::try_join!(
+            let (begun, kept) = tokio::join!(
                 self.store().begin(begin, now),
                 self.keep_sent(&live, dispatch, requests, now)
-            )?;
+            );
+            let (begun, released) = begun?;
             self.context.wakes.wake(&released);
             match begun {
-                Begun::Now => {}
+                Begun::Now => {
+                    if let Err(error) = kept {
+                        // Nothing of it left: its fate is known.
+                        self.not_sent(of, n).await?;
+                        return Err(error);
+                    }
+                }
                 // It began in the meantime; the next look finds its plan.
                 Begun::Before => return Ok(Sent::Step(Step::Again { after: Duration::ZERO })),
                 Begun::TakenBack => {
@@ -377,7 +386,7 @@ impl Delivering {
             }
             RetryVerdict::WhenAccountRecovers => {
                 self.not_sent(of, n).await?;
-                self.pause_for(failure);
+                self.pause_until_mended(failure);
                 Ok(Sent::Step(Step::Again { after: Duration::ZERO }))
             }
             RetryVerdict::WhenWindowOpens => {
@@ -409,9 +418,9 @@ impl Delivering {
             self.not_sent(of, n).await?;
             return Ok(Sent::Step(Step::Again { after: Duration::ZERO }));
         }
-        let settle_timeout = millis(self.settings().settle_timeout);
+        let settle_timeout = self.settings().settle_timeout;
         // Not since it was sent: the platform may have taken it only when nobody waited for its answer any more.
-        let began = now_ms();
+        let began = Instant::now();
         loop {
             let row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
             if let Some(native_ids) = settled(row.as_ref(), n) {
@@ -420,12 +429,12 @@ impl Delivering {
             }
             // While the broker is away no marker comes, and when it is back those of before are still on their way.
             let waits_since = self.hears_since().map(|since| since.max(began));
-            let waited = waits_since.map_or(0, |since| now_ms().saturating_sub(since).max(0));
-            let left = u64::try_from(settle_timeout.saturating_sub(waited)).unwrap_or(0);
-            if left == 0 {
+            let waited = waits_since.map_or(Duration::ZERO, |since| since.elapsed());
+            let left = settle_timeout.saturating_sub(waited);
+            if left.is_zero() {
                 break;
             }
-            self.sleep(SETTLE_POLL.min(Duration::from_millis(left))).await;
+            self.sleep(SETTLE_POLL.min(left)).await;
             if self.is_stopping() {
                 return Ok(Sent::Step(Step::Abandon));
             }
@@ -529,26 +538,6 @@ impl Delivering {
                 .to_owned(),
         })
     }
-
-    pub(super) fn backoff(&self, of: &Attempt) -> Duration {
-        let settings = self.settings();
-        let seed = u64::from_be_bytes(*of.dispatch.lane.as_bytes());
-        interline_relay::backoff(
-            of.attempts.saturating_add(1),
-            seed,
-            settings.retry_min,
-            settings.retry_max,
-        )
-    }
-}
-
-/// WhatsApp's pair limit: 4^n seconds.
-fn pair_backoff(failure: &Failure, attempts: u32) -> Option<Duration> {
-    (failure.scope == Scope::Pair && failure.class == Class::Throttle).then(|| {
-        failure
-            .retry_after
-            .unwrap_or_else(|| Duration::from_secs(4_u64.saturating_pow(attempts.min(6))))
-    })
 }
 
 /// True for what nobody misses: no dead letter is put down for it.

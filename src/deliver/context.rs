@@ -10,6 +10,7 @@ use interline_envelope::IdKey;
 use interline_store::Store;
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What all accounts share.
@@ -52,8 +53,8 @@ pub struct DeliverContext {
 pub struct Connection {
     /// For webhooks, dead letters, notices and egress.
     pub publisher: Publisher,
-    /// Since when: UTC milliseconds.
-    pub since_ms: i64,
+    /// Since when, on a clock that nobody sets.
+    pub since: Instant,
 }
 
 impl DeliverContext {

@@ -22,8 +22,7 @@ enum Moved {
 }
 
 pub(super) fn has_deliveries(lane: &Lane, on: &Delivering, job: &Job) -> bool {
-    let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
-    in_queue || !lane.lock().queue.is_empty()
+    on.is_unacknowledged(job) || !lane.lock().queue.is_empty()
 }
 
 /// Frees the account's prefetch of this lane: by the store or, where that has no room and the lane is blocked, by dead

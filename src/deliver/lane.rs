@@ -414,7 +414,7 @@ pub(super) async fn under_pressure<T>(
             }
         }
         // A stale delivery is not held, so its deadline must not wake the lane again and again.
-        let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
+        let in_queue = on.is_unacknowledged(job);
         let look_at = if retry_at > now { retry_at } else { blocked_at };
         let looks = look_at > now && (in_queue || look_at == retry_at);
         tokio::select! {
@@ -429,7 +429,7 @@ pub(super) async fn under_pressure<T>(
 fn must_hold(lane: &Lane, on: &Delivering, job: &Job, blocked_for: Duration) -> bool {
     let mut state = lane.lock();
     state.queue.retain(|queued| on.is_current(queued));
-    let in_queue = matches!(job.source, Source::Queue(_)) && on.is_current(job);
+    let in_queue = on.is_unacknowledged(job);
     if state.held {
         return !state.queue.is_empty() || in_queue;
     }

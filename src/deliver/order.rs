@@ -5,7 +5,6 @@
 use super::account::Delivering;
 use super::job::{Job, Source};
 use super::lane::{HELD_ROWS_READ, Lane, UPSTREAM_RETRY, open_row, run_job};
-use crate::clock::now_ms;
 use interline_envelope::{DispatchId, Kind};
 use interline_store::{Awaited, HeldStage, StoreError};
 use std::collections::HashSet;
@@ -28,8 +27,8 @@ pub(super) async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId
         }
     }
     let timeout = on.settings().prev_timeout;
-    let began = now_ms();
-    let mut deadline = Instant::now() + timeout;
+    let began = Instant::now();
+    let mut deadline = began + timeout;
     loop {
         {
             let state = lane.lock();
@@ -45,8 +44,8 @@ pub(super) async fn wait_for_prev(lane: &Lane, on: &Delivering, prev: DispatchId
             () = lane.wake.notified() => {}
             () = tokio::time::sleep_until(deadline) => {
                 // Nothing can come while the broker is away or the account is paused.
-                let since = on.consumes_since().map_or_else(now_ms, |since| since.max(began));
-                let waited = Duration::from_millis(u64::try_from(now_ms() - since).unwrap_or(0));
+                let since = on.consumes_since().map(|since| since.max(began));
+                let waited = since.map_or(Duration::ZERO, |since| since.elapsed());
                 if waited >= timeout {
                     break;
                 }

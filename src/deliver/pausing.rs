@@ -1,11 +1,11 @@
-//! What an account that pauses means to those who wait for it, and how it comes to pause.
+//! What an account that pauses means to those who wait for it, how it comes to pause, and how long a failure waits.
 //!
 //! Called by attempts. The gate says when to go on.
 
 use super::account::Delivering;
 use super::attempt::{Attempt, Early, Step};
 use super::gate::{Pass, PauseReason};
-use interline_bridge_api::{Class, Failure, RetryVerdict};
+use interline_bridge_api::{Class, Failure, RetryVerdict, Scope};
 use interline_envelope::{Dispatch, LaneId};
 use interline_notice::Cause;
 use std::collections::HashSet;
@@ -38,7 +38,7 @@ impl Delivering {
     /// The account cannot take a file now. It is no attempt: what stands in a file's place is for files that cannot be had.
     pub(super) fn upload_refused(&self, of: &Attempt, failure: &Failure) -> Step {
         match failure.class.retry() {
-            RetryVerdict::WhenAccountRecovers => self.pause_for(failure),
+            RetryVerdict::WhenAccountRecovers => self.pause_until_mended(failure),
             RetryVerdict::AfterBackoff
             | RetryVerdict::WhenWindowOpens
             | RetryVerdict::WhenThreadReturns
@@ -50,7 +50,7 @@ impl Delivering {
     }
 
     /// Puts the account to rest until an operator acts.
-    pub(super) fn pause_for(&self, failure: &Failure) {
+    pub(super) fn pause_until_mended(&self, failure: &Failure) {
         let is_blocked = failure.class == Class::Blocked;
         let reason = if is_blocked { PauseReason::Blocked } else { PauseReason::Reauth };
         self.pause(reason, failure.retry_after, failure);
@@ -79,4 +79,24 @@ impl Delivering {
     fn told_of_pause(&self) -> std::sync::MutexGuard<'_, HashSet<LaneId>> {
         self.told_of_pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub(super) fn backoff(&self, of: &Attempt) -> Duration {
+        let settings = self.settings();
+        let seed = u64::from_be_bytes(*of.dispatch.lane.as_bytes());
+        interline_relay::backoff(
+            of.attempts.saturating_add(1),
+            seed,
+            settings.retry_min,
+            settings.retry_max,
+        )
+    }
+}
+
+/// WhatsApp's pair limit: 4^n seconds.
+pub(super) fn pair_backoff(failure: &Failure, attempts: u32) -> Option<Duration> {
+    (failure.scope == Scope::Pair && failure.class == Class::Throttle).then(|| {
+        failure
+            .retry_after
+            .unwrap_or_else(|| Duration::from_secs(4_u64.saturating_pow(attempts.min(6))))
+    })
 }

@@ -40,7 +40,8 @@ pub(super) fn waits_until(on: &Delivering, job: &Job) -> (i64, bool) {
         (job.since_ms, age_max)
     };
     let consumed = on.consumes_since();
-    let until = since_ms.max(consumed.unwrap_or_else(now_ms)).saturating_add(millis(long));
+    let could_come = now_ms() - millis(consumed.map_or(Duration::ZERO, |since| since.elapsed()));
+    let until = since_ms.max(could_come).saturating_add(millis(long));
     (until, !job.parks || (consumed.is_some() && now_ms() >= until))
 }
 

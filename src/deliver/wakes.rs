@@ -6,7 +6,7 @@
 
 use super::account::Delivering;
 use super::context::Connection;
-use crate::clock::{millis, now_ms};
+use crate::clock::now_ms;
 use crate::live::LiveHandle;
 use interline_envelope::AccountRef;
 use interline_store::Released;
@@ -57,10 +57,10 @@ pub(crate) async fn expire(
     stop: CancellationToken,
 ) -> std::io::Result<()> {
     loop {
-        let since = connection.borrow().as_ref().map(|connection| connection.since_ms);
-        let age_max = millis(live.get().config.deliver.parked_max_age);
+        let since = connection.borrow().as_ref().map(|connection| connection.since);
+        let age_max = live.get().config.deliver.parked_max_age;
         // What could not come while the broker was away has all its time from when it is back.
-        if since.is_some_and(|since| now_ms().saturating_sub(since) >= age_max) {
+        if since.is_some_and(|since| since.elapsed() >= age_max) {
             match store.parked_expired(now_ms()).await {
                 Ok(released) => wakes.wake(&released),
                 Err(error) => error!(%error, "parked dispatches cannot be read; trying again"),
