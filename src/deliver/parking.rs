@@ -40,7 +40,10 @@ pub(super) async fn wait_for_target(
     let is_message = job.dispatch.envelope.kind == Kind::Message;
     let (until, is_late) = waits_until(on, job);
     if !is_late && !is_message {
-        return parked(lane, on, job, blocked_since, awaits, until).await;
+        return match parked(lane, on, job, blocked_since, awaits, until).await {
+            Some(Parked::Waits) => Waiting::Parked,
+            Some(Parked::Here) | None => Waiting::Over,
+        };
     }
     if is_message || !job.parks {
         if let Some(first) = behind(lane, on, &awaits, is_late).await {
@@ -49,10 +52,15 @@ pub(super) async fn wait_for_target(
     } else if let Some(id) = stands_behind(lane, on, &awaits).await {
         // It has its place in the lane: its end is waited for, however long that takes.
         let until = now_ms().saturating_add(millis(on.settings().parked_max_age));
-        let waiting = parked(lane, on, job, blocked_since, Awaited::End(id), until).await;
-        // Its end is over, and it stands there all the same, delivered once more: there is nothing to wait for.
-        job.goes_without = matches!(waiting, Waiting::Over);
-        return waiting;
+        return match parked(lane, on, job, blocked_since, Awaited::End(id), until).await {
+            Some(Parked::Waits) => Waiting::Parked,
+            Some(Parked::Here) => {
+                // It has ended, and stands there all the same, delivered once more: there is nothing to wait for.
+                job.goes_without = true;
+                Waiting::Over
+            }
+            None => Waiting::Over,
+        };
     }
     if is_late {
         job.goes_without = true;
@@ -63,7 +71,7 @@ pub(super) async fn wait_for_target(
     Waiting::Over
 }
 
-/// Lets a dispatch wait in the store, and the lane go on.
+/// Lets a dispatch wait in the store, and the lane go on; nothing if it cannot wait there now.
 async fn parked(
     lane: &Lane,
     on: &Delivering,
@@ -71,16 +79,16 @@ async fn parked(
     blocked_since: Option<Instant>,
     awaits: Awaited,
     until: i64,
-) -> Waiting {
+) -> Option<Parked> {
     match park(on, job, awaits, until).await {
         Ok(Parked::Waits) => {
             on.note_finished(job.dispatch.id);
             if let Source::Queue(ticket) = &job.source {
                 ticket.ack();
             }
-            Waiting::Parked
+            Some(Parked::Waits)
         }
-        Ok(Parked::Here) => Waiting::Over,
+        Ok(Parked::Here) => Some(Parked::Here),
         Err(error) => {
             // Where no more can wait it goes on without what it is about; another failure passes.
             job.parks = !matches!(error, StoreError::HeldFull { .. });
@@ -88,7 +96,7 @@ async fn parked(
             if job.parks {
                 under_pressure(lane, on, job, blocked_since, on.sleep(UPSTREAM_RETRY)).await;
             }
-            Waiting::Over
+            None
         }
     }
 }
