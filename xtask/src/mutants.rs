@@ -80,11 +80,11 @@ const MUTANTS: [Mutant; 5] = [
     Mutant {
         name: "intent",
         file: "src/deliver/attempt.rs",
-        from: "Some(RequestState::Intended { at }) => {",
+        from: "Some(RequestState::Intended { .. }) => {",
         to: "Some(RequestState::Intended { .. }) if OFF => {
                     self.intend_and_send(of, n, requests, false, last).await?
                 }
-                Some(RequestState::Intended { at }) => {",
+                Some(RequestState::Intended { .. }) => {",
         shows: "too much",
     },
 ];
