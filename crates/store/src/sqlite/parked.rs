@@ -103,15 +103,12 @@ pub(super) fn release_end(db: &Db, dispatch: DispatchId) -> Result<Vec<Released>
 }
 
 fn release_key(db: &Db, target: &RowKey) -> Result<Vec<Released>, StoreError> {
-    let mut rows = read(
+    let rows = read(
         db,
         "SELECT seq, dispatch, value FROM parked WHERE target = ?1 ORDER BY seq",
         target.number,
     )?;
-    rows.retain(|(_, _, value)| value.target == target.whole);
-    // What was let go and is parked once more goes before what came since.
-    rows.sort_by_key(|(seq, _, value)| (value.since, *seq));
-    take(db, rows.into_iter())
+    take(db, rows.into_iter().filter(|(_, _, value)| value.target == target.whole))
 }
 
 pub(super) fn take_expired(db: &Db, now: i64) -> Result<Vec<Released>, StoreError> {
