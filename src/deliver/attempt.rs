@@ -186,7 +186,7 @@ impl Delivering {
         Ok(self.was_taken_back(dispatch).await? || reactions::is_superseded(self, dispatch).await?)
     }
 
-    pub(super) async fn was_taken_back(&self, dispatch: &Dispatch) -> Result<bool, StoreError> {
+    async fn was_taken_back(&self, dispatch: &Dispatch) -> Result<bool, StoreError> {
         let Some(message) = references::carried(dispatch) else { return Ok(false) };
         self.store().is_buried(&message.account, &message.chat, &message.native_id).await
     }

@@ -133,15 +133,12 @@ async fn hold(lane: &Lane, on: &Delivering, job: &mut Job) -> Moved {
 }
 
 /// A held row does not say that an operator replayed it: its dispatch is opened again before it is held, or the row
-/// would be taken for one that is dead already. What its author took back since stays dead.
+/// would be taken for one that is dead already.
 async fn reopen_replayed(
     on: &Delivering,
     jobs: impl Iterator<Item = &Job>,
 ) -> Result<(), StoreError> {
     for job in jobs.filter(|job| job.replayed > 0) {
-        if on.was_taken_back(&job.dispatch).await? {
-            continue;
-        }
         on.store().reopen(job.dispatch.id, job.dispatch.envelope.time).await?;
     }
     Ok(())

@@ -79,7 +79,7 @@ impl Notices {
         match told {
             // Whose account delivers nothing any more, or has too much to deliver, is told nothing: what died must not
             // wait for it.
-            Err(error @ (PublishError::Unroutable { .. } | PublishError::Refused { .. })) => {
+            Err(error) if error.is_refusal() => {
                 warn!(%error, dispatch_id = %about.id, cause = cause.as_str(), "a sender's queue takes no notice");
                 Ok(())
             }

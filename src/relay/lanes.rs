@@ -9,9 +9,7 @@ use crate::clock::now_ms;
 use crate::live::LiveHandle;
 use crate::metrics::Metrics;
 use crate::wire::{TYPE_DISPATCH, Wire, WireError, traceparent};
-use interline_broker::{
-    Confirm, Headers, OutMessage, Properties, PublishError, Publisher, topology,
-};
+use interline_broker::{Confirm, Headers, OutMessage, Properties, Publisher, topology};
 use interline_envelope::{AccountRef, Dispatch, DispatchId, LaneId};
 use interline_store::{HeldBody, HeldStage, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -176,7 +174,7 @@ impl Lanes {
                     self.forget(lane, seq);
                     return Ok(());
                 }
-                Err(error) if is_refusal(&error) => {
+                Err(error) if error.is_refusal() => {
                     warn!(dispatch_id = %id, %error, "a target's queue refuses; its lane waits");
                     let mut state = self.lock();
                     let lane = state.lanes.entry(lane).or_default();
@@ -223,7 +221,7 @@ impl Lanes {
                         self.forget(lane, seq);
                         return Ok(());
                     }
-                    Err(error) if is_refusal(&error) => {}
+                    Err(error) if error.is_refusal() => {}
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -343,7 +341,7 @@ impl Lanes {
                 let message = dispatch_message(&prefix, &row.account, row.dispatch, row.body, None);
                 match self.publisher.send(message).await?.await {
                     Ok(()) => self.metrics.dispatched(&row.account),
-                    Err(error) if is_refusal(&error) => return Ok(()),
+                    Err(error) if error.is_refusal() => return Ok(()),
                     Err(error) => return Err(error.into()),
                 }
                 if let Err(error) = self.store.held_release(HeldStage::Relay, lane, row.seq).await {
@@ -387,8 +385,4 @@ pub(crate) fn dispatch_message(
 
 fn routing_key(account: &AccountRef) -> String {
     format!("{}.{}", account.platform, account.account)
-}
-
-pub(super) const fn is_refusal(error: &PublishError) -> bool {
-    matches!(error, PublishError::Refused { .. } | PublishError::Unroutable { .. })
 }

@@ -3,7 +3,7 @@
 //! Acted on as if the send itself had been refused: what may pass goes back to its lane and is sent once more, what is
 //! final becomes a dead letter of the message. A message that arrived after all stays arrived.
 
-use super::lanes::{dispatch_message, is_refusal};
+use super::lanes::dispatch_message;
 use super::{Relay, RelayError, STORE_RETRY, dead_letter, until_recorded};
 use crate::dead::{DeadLetter, Reason, Stage};
 use crate::live::Live;
@@ -100,7 +100,7 @@ impl Relay {
             headers.insert(HEADER_FAILURES.into(), HeaderValue::Int(i64::from(failures)));
             match publisher.publish(message).await {
                 // An operator can replay it, and the others of this platform flow on.
-                Err(error) if is_refusal(&error) => {
+                Err(error) if error.is_refusal() => {
                     warn!(dispatch_id = %id, %error, "a message that failed finds no way back to its lane");
                 }
                 published => return Ok(published?),

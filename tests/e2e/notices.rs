@@ -16,6 +16,15 @@ async fn world(seats: &[&Seat]) -> (Broker, World) {
     (broker, world)
 }
 
+/// The same, running, with its queues.
+async fn running(seats: &[&Seat]) -> (Queues, Broker, World) {
+    let (broker, mut world) = world(seats).await;
+    world.start();
+    let queues = Queues::connect(&broker.uri()).await;
+    queues.until_declared("whatsapp").await;
+    (queues, broker, world)
+}
+
 /// The person's platform says of the next messages that it cannot reach them.
 fn unreachable(world: &World, seat: &Seat, times: u64) {
     let order = Order::next(Fault::graph(400, 551, None)).person(&seat.person).times(times);
@@ -88,10 +97,7 @@ async fn g4_a_sender_is_told_of_a_file_that_is_too_large_for_the_target() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g4_a_sender_is_told_of_what_nobody_can_read_and_its_bytes_are_kept() {
     let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
-    let (broker, mut world) = world(&[&alice, &bob]).await;
-    world.start();
-    let queues = Queues::connect(&broker.uri()).await;
-    queues.until_declared("whatsapp").await;
+    let (queues, _broker, world) = running(&[&alice, &bob]).await;
     let mut odd = item(&alice, "wamid.odd", "said");
     odd["type"] = "reaction".into();
     let odd = body(vec![change(&alice, vec![odd])]);
@@ -106,10 +112,7 @@ async fn g4_a_sender_is_told_of_what_nobody_can_read_and_its_bytes_are_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g4_a_sender_is_told_of_a_message_that_is_too_large_for_a_queue_and_its_bytes_are_kept() {
     let (alice, bob) = (whatsapp(1, "Alice"), messenger(1, "Bob"));
-    let (broker, mut world) = world(&[&alice, &bob]).await;
-    world.start();
-    let queues = Queues::connect(&broker.uri()).await;
-    queues.until_declared("whatsapp").await;
+    let (queues, _broker, world) = running(&[&alice, &bob]).await;
     let large = one_text(&alice, "wamid.large", &"long ".repeat(120_000));
     queues.publish_event("whatsapp", WHATSAPP, large.clone()).await;
     queues.publish_event("whatsapp", WHATSAPP, one_text(&alice, "wamid.small", "short")).await;

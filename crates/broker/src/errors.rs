@@ -330,6 +330,15 @@ impl PublishError {
         }
     }
 
+    /// True where the broker took the message for this queue, and did not keep it: another time it may.
+    #[must_use]
+    pub const fn is_refusal(&self) -> bool {
+        match self {
+            Self::Unroutable { .. } | Self::Refused { .. } => true,
+            Self::TooLarge { .. } | Self::Closed(_) | Self::Lost(_) | Self::TimedOut(_) => false,
+        }
+    }
+
     /// True where the broker may hold the message all the same, so that a retry may double it.
     #[must_use]
     pub fn may_be_stored(&self) -> bool {

@@ -5,7 +5,11 @@ use std::time::Duration;
 use interline_broker::{AttemptError, ConnectError, LostReason, PublishError, connect};
 use interline_embedded_broker::{Config, EmbeddedBroker, Release};
 
-use given::{SOON, config, linked, message, standing, start};
+use given::{SOON, config, linked, message, start};
+use standing::standing_link;
+
+#[cfg(test)]
+mod standing;
 
 /// What the tests have in common.
 #[cfg(test)]
@@ -48,19 +52,6 @@ mod given {
         };
         link.declare(&topology).await.expect("declared");
         link
-    }
-
-    /// A link that stands now: a machine that pauses for longer than its heartbeats allow loses it while it is set up.
-    pub(super) async fn standing(config: &ConnectConfig) -> Link {
-        let standing = async {
-            loop {
-                match connect(config).await {
-                    Ok(link) if !link.is_lost() => return link,
-                    Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-                }
-            }
-        };
-        tokio::time::timeout(SOON, standing).await.expect("the broker is up")
     }
 
     pub(super) fn message(number: usize) -> OutMessage {
@@ -196,7 +187,7 @@ async fn a_frozen_peer_is_noticed_by_its_missing_heartbeats() {
     let broker = start().await;
     let mut config = config(&broker);
     config.heartbeat = Duration::from_secs(1);
-    let link = standing(&config).await;
+    let link = standing_link(&config, SOON).await;
     broker.faults().freeze();
     let reason = tokio::time::timeout(SOON, link.lost()).await.expect("the link is lost");
     assert!(matches!(reason, LostReason::HeartbeatMissed { .. }), "{reason:?}");

@@ -39,6 +39,18 @@ struct Rule {
     answer: Answer,
 }
 
+impl Rule {
+    /// For the next publishes, wherever they go.
+    const fn next(count: u64, answer: Answer) -> Self {
+        Self { exchange: None, routing_key: None, left: Some(count), answer }
+    }
+
+    /// For every publish with this routing key.
+    fn of_key(routing_key: &str, answer: Answer) -> Self {
+        Self { exchange: None, routing_key: Some(routing_key.to_owned()), left: None, answer }
+    }
+}
+
 /// The orders that stand.
 #[derive(Debug, Default)]
 pub(crate) struct Orders {
@@ -190,22 +202,28 @@ impl Faults {
 
     /// Nacks the next `count` publishes; they are not stored.
     pub fn nack_next(&self, count: u64) {
-        self.add_rule(None, Some(count), Answer::Nack);
+        self.add_rule(Rule::next(count, Answer::Nack));
     }
 
     /// Nacks every publish with this routing key, until [`clear_rules`](Self::clear_rules).
     pub fn nack_routing_key(&self, routing_key: &str) {
-        self.add_rule(Some(routing_key.to_owned()), None, Answer::Nack);
+        self.add_rule(Rule::of_key(routing_key, Answer::Nack));
+    }
+
+    /// The same for what is published to this exchange, and not for what others have by that key.
+    pub fn nack_at_exchange(&self, exchange: &str, routing_key: &str) {
+        let exchange = Some(exchange.to_owned());
+        self.add_rule(Rule { exchange, ..Rule::of_key(routing_key, Answer::Nack) });
     }
 
     /// Treats the next `count` publishes as unroutable: mandatory ones are returned.
     pub fn return_next(&self, count: u64) {
-        self.add_rule(None, Some(count), Answer::Return);
+        self.add_rule(Rule::next(count, Answer::Return));
     }
 
     /// Treats every publish with this routing key as unroutable, until [`clear_rules`](Self::clear_rules).
     pub fn return_routing_key(&self, routing_key: &str) {
-        self.add_rule(Some(routing_key.to_owned()), None, Answer::Return);
+        self.add_rule(Rule::of_key(routing_key, Answer::Return));
     }
 
     /// Takes back all orders to nack and to return.
@@ -213,16 +231,9 @@ impl Faults {
         self.order(|state| state.orders.rules.clear());
     }
 
-    /// The same for what is published to this exchange, and not for what others have by that key.
-    pub fn nack_at_exchange(&self, exchange: &str, routing_key: &str) {
-        let (exchange, routing_key) = (Some(exchange.to_owned()), Some(routing_key.to_owned()));
-        let rule = Rule { exchange, routing_key, left: None, answer: Answer::Nack };
-        self.order(|state| state.orders.rules.push(rule));
-    }
-
-    fn add_rule(&self, routing_key: Option<String>, left: Option<u64>, answer: Answer) {
-        if left != Some(0) {
-            let rule = Rule { exchange: None, routing_key, left, answer };
+    fn add_rule(&self, rule: Rule) {
+        // What was ordered for none of the next stands in nobody's way.
+        if rule.left != Some(0) {
             self.order(|state| state.orders.rules.push(rule));
         }
     }

@@ -196,7 +196,8 @@ impl Platforms {
     }
 
     /// Returns once everything that people did, and every receipt of a request that was taken, has been posted and
-    /// answered with 200. New ones can arise meanwhile: ask [`Platform::counts`] for what is in flight. Put a limit around it. Cancel-safe.
+    /// answered with 200. New ones can arise meanwhile: ask [`Platform::counts`] for what is in flight. Put a limit
+    /// around it. Cancel-safe.
     pub async fn idle(&self) {
         for platform in self.all() {
             platform.idle().await;

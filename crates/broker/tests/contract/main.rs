@@ -15,6 +15,9 @@ mod node_faults;
 #[cfg(test)]
 mod publishing;
 #[cfg(test)]
+#[path = "../standing/mod.rs"]
+mod standing;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod topology;

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use interline_broker::{Closed, ConnectConfig, Link, LostReason, PublishError, connect};
+use interline_broker::{Closed, Link, LostReason, PublishError, connect};
 
+use crate::standing::standing_link;
 use crate::under_test::{SOON, UnderTest, depth_becomes, message, numbers, publish, take};
 use crate::{Case, cases};
 
@@ -73,23 +74,10 @@ async fn a_node_that_blocks_for_too_long_loses_the_link(under_test: Arc<UnderTes
     assert!(matches!(confirmed, Err(PublishError::Lost(_))), "{confirmed:?}");
 }
 
-/// A link that stands now: a machine that pauses for longer than its heartbeats allow loses it while it is set up.
-async fn standing_link(config: &ConnectConfig) -> Link {
-    let standing = async {
-        loop {
-            match connect(config).await {
-                Ok(link) if !link.is_lost() => return link,
-                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-    };
-    tokio::time::timeout(SOON, standing).await.expect("the broker is up")
-}
-
 async fn a_frozen_node_is_noticed_by_its_missing_heartbeats(under_test: Arc<UnderTest>) {
     let mut config = under_test.config();
     config.heartbeat = Duration::from_secs(1);
-    let link = standing_link(&config).await;
+    let link = standing_link(&config, SOON).await;
     under_test.with_node(|node| node.freeze()).await;
     let lost = tokio::time::timeout(SOON, link.lost()).await;
     let closed = tokio::time::timeout(SOON, link.close(Duration::from_secs(1))).await;
