@@ -348,17 +348,15 @@ impl Watch {
         }
     }
 
-    /// Errors of channels come here too; those have their own task to report them.
+    /// Errors of channels come here too; those have their own task to report them. A missed heartbeat is none of those,
+    /// and may be told of before the connection counts as lost.
     fn on_error(&self, error: lapin::Error) {
-        if self.status.connected() {
-            return;
-        }
         let role = self.role;
-        self.shared.lose(if matches!(error.kind(), ErrorKind::MissingHeartbeatError) {
-            LostReason::HeartbeatMissed { role }
-        } else {
-            LostReason::Connection { role, fault: error.into() }
-        });
+        if matches!(error.kind(), ErrorKind::MissingHeartbeatError) {
+            self.shared.lose(LostReason::HeartbeatMissed { role });
+        } else if !self.status.connected() {
+            self.shared.lose(LostReason::Connection { role, fault: error.into() });
+        }
     }
 
     fn look(&self, blocked_since: &mut Option<Instant>) {
