@@ -1,4 +1,5 @@
-//! `cargo xtask soak`: random conversations against the model (`tests/e2e/model`), from seeds that nobody has seen.
+//! `cargo xtask soak`: every property on cases that nobody has seen, then random conversations against the model
+//! (`tests/e2e/model`) from seeds that nobody has seen.
 
 use crate::{needs, say};
 use anyhow::Context;
@@ -12,7 +13,8 @@ pub(crate) const SEEDS: &str = "100000";
 pub(crate) const TEST: &str =
     "model::g5_random_conversations_in_memory_show_in_the_end_what_the_model_says";
 
-/// True if every seed was as the model says. The first that is not ends it, and says how to play it again.
+/// True if every property held and every seed was as the model says. The first that is not ends it, and says how to
+/// play it again.
 pub(crate) fn run(root: &Path, seeds: &str) -> anyhow::Result<bool> {
     let seeds: u64 = seeds.parse().with_context(|| {
         format!("`{seeds}` is no number of seeds; say `cargo xtask soak 1000`, for example")
@@ -21,15 +23,24 @@ pub(crate) fn run(root: &Path, seeds: &str) -> anyhow::Result<bool> {
         SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
     // Two soaks one after the other share no seed.
     let first = now.as_secs().saturating_mul(1_000_000);
+    say(&format!("xtask: each property on {seeds} cases"))?;
+    let mut properties = Command::new(env!("CARGO"));
+    properties.args(["test", "--workspace", "--lib"]).env("PROPTEST_CASES", seeds.to_string());
+    if !succeeds(&mut properties, root)? {
+        return Ok(false);
+    }
     say(&format!("xtask: {seeds} seeds from {first} on"))?;
-    let passed = Command::new(env!("CARGO"))
+    let mut conversations = Command::new(env!("CARGO"));
+    conversations
         .args(arguments(needs::find("cargo-nextest").is_some()))
         .env("INTERLINE_MODEL_SEED", first.to_string())
-        .env("INTERLINE_MODEL_SEEDS", seeds.to_string())
-        .current_dir(root)
-        .status()
-        .context("cargo cannot be started; install Rust from https://rustup.rs")?;
-    Ok(passed.success())
+        .env("INTERLINE_MODEL_SEEDS", seeds.to_string());
+    succeeds(&mut conversations, root)
+}
+
+fn succeeds(command: &mut Command, root: &Path) -> anyhow::Result<bool> {
+    let status = command.current_dir(root).status();
+    Ok(status.context("cargo cannot be started; install Rust from https://rustup.rs")?.success())
 }
 
 /// The one test, with what it prints.

@@ -91,10 +91,11 @@ fn is_gap(c: char) -> bool {
     c.is_whitespace() || c == GUARD
 }
 
-/// True if only punctuation follows in this word.
+/// True if only punctuation follows in this word. Guards do not count: a text that has them already reads the same.
 fn ends_link(rest: &str) -> bool {
     rest.chars()
         .take_while(|c| !c.is_whitespace())
+        .filter(|c| *c != GUARD)
         .take(8)
         .all(|c| !c.is_alphanumeric() && c != '/')
 }
@@ -292,6 +293,14 @@ mod tests {
         ] {
             assert_eq!(guarded(text), shown, "{text}");
         }
+    }
+
+    #[test]
+    fn a_guard_within_a_link_moves_no_mark_to_its_end() {
+        let text = "_https://a.b/_c_>```a```-";
+        let once = guarded(text);
+        assert_eq!(once, "_https://a.b/_c_>`|`|`|a```-");
+        assert_eq!(guarded(&once.replace('|', "\u{200B}")), once);
     }
 
     proptest! {

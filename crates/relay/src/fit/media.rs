@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::excerpt::{media_noun, shortened};
 use super::split::{is_within, split};
+use super::visible::is_visible;
 use super::ways::media_ways;
 use crate::{
     Action, FitInput, Form, Loss, MediaAccess, MediaRule, MediaSource, OutMedia, OwnStickers,
@@ -83,8 +84,7 @@ impl<'a> Draft<'a> {
 
     /// What a sticker says as an emoji, where it says the same as one and the target cannot show it as a sticker.
     fn emoji_instead<'m>(&self, media: &'m Media) -> Option<&'m str> {
-        let emoji =
-            media.unknown.get("emoji")?.as_str().filter(|emoji| !emoji.trim().is_empty())?;
+        let emoji = media.unknown.get("emoji")?.as_str().filter(|emoji| is_visible(emoji))?;
         let is_native = matches!(self.choose(media), Some((MediaKind::Sticker, ..)));
         (media.media == MediaKind::Sticker && !is_native).then_some(emoji)
     }
@@ -134,13 +134,11 @@ impl<'a> Draft<'a> {
         let mut separate: Vec<String> = Vec::new();
         let mut out = Vec::with_capacity(items.len());
         for (media, source) in items {
-            let words = media.caption.as_ref().map(Redacted::as_exposed_str).unwrap_or_default();
-            let words = if words.trim().is_empty() { "" } else { words };
+            let words = self.caption_of(media);
             let mut caption = None;
             if limit.is_none() && words.is_empty() {
                 self.announce(&noun_of(run.iter().filter_map(as_media).map(|one| one.media)));
             } else if !words.is_empty() || !self.lead.is_empty() {
-                let words = self.translated(words);
                 let text = self.with_lead(words).into_owned();
                 if limit.is_some_and(|limit| limit.allows(&text)) {
                     caption = Some(Redacted::new(text));
@@ -159,12 +157,18 @@ impl<'a> Draft<'a> {
         1
     }
 
+    /// A medium's words in the target's dialect; empty if a reader would see nothing of them.
+    fn caption_of<'m>(&mut self, media: &'m Media) -> Cow<'m, str> {
+        let words = media.caption.as_ref().map(Redacted::as_exposed_str).unwrap_or_default();
+        let words = self.translated(words);
+        if is_visible(&words) { words } else { Cow::Borrowed("") }
+    }
+
     /// A link, where anyone can follow it; else a line that says what is missing.
     fn instead_of(&mut self, media: &Media) {
-        let caption = media.caption.as_ref().map(Redacted::as_exposed_str).unwrap_or_default();
-        let caption = self.translated(caption).into_owned();
+        let caption = self.caption_of(media);
         let (line, _) = self.link_or_line(media);
-        let text = if caption.trim().is_empty() { line } else { format!("{line}\n{caption}") };
+        let text = if caption.is_empty() { line } else { format!("{line}\n{caption}") };
         let text = self.with_lead(Cow::Owned(text));
         self.say(&text);
         debug_assert!(self.plan.form != Form::Native, "a medium that is not sent is a fallback");
@@ -221,12 +225,13 @@ pub fn caption_apart(input: &FitInput<'_>, caption: &Redacted<String>) -> Vec<Ac
 
 fn texts(text: &str, limit: TextLimit) -> Vec<Action> {
     let pieces = split(text, limit).unwrap_or_default();
+    let seen = pieces.iter().filter(|piece| is_visible(piece));
     let action = |piece: &&str| Action::Text {
         text: Redacted::new((*piece).to_owned()),
         link_preview: piece.contains("https://") || piece.contains("http://"),
         quick_replies: Vec::new(),
     };
-    pieces.iter().map(action).collect()
+    seen.map(action).collect()
 }
 
 const fn as_media(part: &Part) -> Option<&Media> {

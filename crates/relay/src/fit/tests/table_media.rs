@@ -61,6 +61,21 @@ fn a_caption_stays_inside_or_follows_its_medium() {
 }
 
 #[test]
+fn a_caption_of_which_nothing_is_seen_is_none() {
+    for nothing in ["\u{200B}", " \u{FEFF}", "\u{2800}"] {
+        case(one(captioned(photo(), nothing)), rich()).check(expect![[r#"
+            native
+            media Image by origin
+        "#]]);
+        case(one(captioned(photo(), nothing)), middle()).named().check(expect![[r#"
+            native
+            text "Alice sent a photo"
+            media Image by origin
+        "#]]);
+    }
+}
+
+#[test]
 fn a_photo_among_more_than_two_people_says_whose_it_is() {
     case(one(photo()), rich()).named().check(expect![[r#"
         native
