@@ -154,7 +154,7 @@ pub struct DeadLetter {
     pub first_ms: i64,
     /// The body as it was.
     pub body: Bytes,
-    /// Its message id: the dispatch's, or a keyed hash of the event.
+    /// Its message id: the dispatch's, or a hash of the event's bytes.
     pub message_id: String,
     /// Its AMQP `type`.
     pub kind: &'static str,

@@ -9,7 +9,7 @@ use crate::dead::{DeadLetter, Reason, Stage};
 use crate::deliver::Connection;
 use crate::live::{Account, Live, LiveHandle};
 use crate::metrics::Metrics;
-use crate::wire::{TYPE_EVENT, traceparent};
+use crate::wire::{TYPE_EVENT, event_key, traceparent};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
@@ -20,7 +20,6 @@ use futures_util::future::join_all;
 use interline_bridge_api::{Bridge, Item, Split};
 use interline_broker::{OutMessage, Properties, PublishError, Publisher, topology};
 use interline_graph::{SIGNATURE_HEADER, SignatureError, answer_challenge, verify_signature};
-use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -276,7 +275,7 @@ impl Outgoing {
 
 /// One native item as it goes to the events exchange.
 pub(crate) fn event(prefix: &str, platform: &str, account: &str, body: Bytes) -> OutMessage {
-    let key = key_of(&body);
+    let key = event_key(&body);
     let id = hex::encode(key);
     let mut span = [0; 8];
     span.copy_from_slice(&key[8..]);
@@ -314,7 +313,7 @@ fn dead(prefix: &str, platform: &str, reason: Reason, error: String, body: Bytes
         attempts: 1,
         error,
         first_ms: now_ms(),
-        message_id: hex::encode(key_of(&body)),
+        message_id: hex::encode(event_key(&body)),
         body,
         kind: TYPE_EVENT,
         exchange: topology::events_exchange(prefix),
@@ -332,13 +331,6 @@ fn routable(account: &str) -> &str {
     } else {
         account
     }
-}
-
-fn key_of(body: &[u8]) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(body).into();
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest[..16]);
-    key
 }
 
 async fn publish_all(

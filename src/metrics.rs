@@ -10,8 +10,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry, Unit};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the name of every metric begins with.
@@ -129,12 +129,22 @@ impl MediaFate {
 }
 
 /// Gauges that are read when Prometheus asks.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Levels {
+    /// Those of the config, and no others.
+    pub(crate) accounts: Vec<AccountLevels>,
     pub(crate) broker_connected: bool,
     pub(crate) held_rows: u64,
     pub(crate) parked_rows: u64,
     pub(crate) store_bytes: u64,
+}
+
+/// The gauges of one account.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountLevels {
+    pub(crate) of: AccountRef,
+    pub(crate) lanes: usize,
+    pub(crate) is_paused: bool,
 }
 
 #[derive(Debug)]
@@ -154,6 +164,7 @@ struct Inner {
     downloaded_bytes: Family<OfBridge, Counter>,
     lanes: Family<OfAccount, Gauge>,
     paused: Family<OfAccount, Gauge>,
+    reading: Mutex<()>,
     send_seconds: Histograms,
     lane_seconds: Histograms,
     lag_seconds: Histograms,
@@ -236,6 +247,7 @@ impl Metrics {
             downloaded_bytes: at.plain("media_downloaded_bytes", "Bytes of linked media given out"),
             lanes: at.plain("lanes", "Lanes with something to send"),
             paused: at.plain("account_paused", "1 while the account does not send"),
+            reading: Mutex::new(()),
             send_seconds: at.timed("send", sends, by_bridge()),
             lane_seconds: at.timed("lane_wait", waits, by_bridge()),
             lag_seconds: at.timed("lag", lag, by_bridge()),
@@ -327,12 +339,6 @@ impl Metrics {
         self.0.connections.inc();
     }
 
-    pub(crate) fn account(&self, account: &AccountRef, lanes: usize, paused: bool) {
-        let label = of(account);
-        self.0.lanes.get_or_create(&label).set(i64::try_from(lanes).unwrap_or(i64::MAX));
-        self.0.paused.get_or_create(&label).set(i64::from(paused));
-    }
-
     /// What the store calls after each commit.
     pub(crate) fn commit_observer(&self) -> impl Fn(Duration) + std::marker::Send + Sync + 'static {
         let histogram = self.0.commit_seconds.clone();
@@ -348,6 +354,15 @@ impl Metrics {
         gauge(&self.0.held, levels.held_rows);
         gauge(&self.0.parked, levels.parked_rows);
         gauge(&self.0.bytes, levels.store_bytes);
+        // One reader at a time: an account that is gone is not shown any more.
+        let _reading = self.0.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.lanes.clear();
+        self.0.paused.clear();
+        for AccountLevels { of: account, lanes, is_paused } in levels.accounts {
+            let label = of(&account);
+            self.0.lanes.get_or_create(&label).set(i64::try_from(lanes).unwrap_or(i64::MAX));
+            self.0.paused.get_or_create(&label).set(i64::from(is_paused));
+        }
         let mut out = String::new();
         text::encode(&mut out, &self.0.registry)?;
         Ok(out)

@@ -1,7 +1,7 @@
 //! What the daemon says of itself: to `interline status`, to `/live` and `/ready`, to Prometheus.
 
 use crate::deliver::Delivering;
-use crate::metrics::{Levels, Metrics};
+use crate::metrics::{AccountLevels, Levels, Metrics};
 use interline_store::Store;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -190,12 +190,13 @@ impl Overview {
 
     /// The OpenMetrics text.
     pub(crate) async fn metrics(&self) -> Result<String, std::fmt::Error> {
-        for account in self.accounts() {
-            let status = account.status();
-            self.0.metrics.account(account.account_ref(), status.lanes, status.paused.is_some());
-        }
+        let levels = |account: &Arc<Delivering>| {
+            let (of, status) = (account.account_ref().clone(), account.status());
+            AccountLevels { of, lanes: status.lanes, is_paused: status.paused.is_some() }
+        };
         let info = self.store().await;
         self.0.metrics.render(Levels {
+            accounts: self.accounts().iter().map(levels).collect(),
             broker_connected: self.broker(|broker| broker.connected),
             held_rows: info.as_ref().map_or(0, |info| info.held_rows),
             parked_rows: info.as_ref().map_or(0, |info| info.parked_rows),

@@ -4,6 +4,7 @@
 //! sealed under a subkey of the root key, headers name no person (G8).
 
 use interline_envelope::{Dispatch, DispatchError, DispatchId, RootKey, Seal, SealError, Subkey};
+use sha2::{Digest, Sha256};
 
 /// The AMQP `type` of a native event.
 pub const TYPE_EVENT: &str = "interline.event";
@@ -103,7 +104,15 @@ impl std::fmt::Display for Marker {
     }
 }
 
-/// The W3C `traceparent` of an event and what follows from it. Both ids are keyed hashes, so it names nobody.
+/// Names an event's bytes: the beginning of their SHA-256.
+pub fn event_key(body: &[u8]) -> [u8; 16] {
+    let digest: [u8; 32] = Sha256::digest(body).into();
+    let mut key = [0; 16];
+    key.copy_from_slice(&digest[..16]);
+    key
+}
+
+/// The W3C `traceparent` of an event and what follows from it. Both are hashes, so it names nobody.
 pub fn traceparent(trace: &[u8; 16], span: &[u8; 8]) -> String {
     format!("00-{:032x}-{:016x}-01", u128::from_be_bytes(*trace), u64::from_be_bytes(*span))
 }

@@ -13,15 +13,17 @@ pub enum Section {
     Broker,
     /// `[store]`
     Store,
-    /// `[ingest] listen`
-    IngestListen,
+    /// What of `[ingest]` is set up at the start.
+    IngestAtStart,
     /// The rest of `[ingest]`.
     Ingest,
     /// `[stages]`
     Stages,
     /// `[relay]`
     Relay,
-    /// `[deliver]`
+    /// What of `[deliver]` is set up at the start.
+    DeliverAtStart,
+    /// The rest of `[deliver]`.
     Deliver,
     /// `[media]`
     Media,
@@ -39,14 +41,15 @@ pub enum Section {
 
 impl Section {
     /// Every part, in the order of the file.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RootKey,
         Self::Broker,
         Self::Store,
-        Self::IngestListen,
+        Self::IngestAtStart,
         Self::Ingest,
         Self::Stages,
         Self::Relay,
+        Self::DeliverAtStart,
         Self::Deliver,
         Self::Media,
         Self::Shutdown,
@@ -62,11 +65,14 @@ impl Section {
             Self::RootKey => "root_key",
             Self::Broker => "[broker]",
             Self::Store => "[store]",
-            Self::IngestListen => "[ingest] listen",
-            Self::Ingest => "[ingest]",
+            Self::IngestAtStart => "[ingest] listen, requests_in_flight_max",
+            Self::Ingest => "[ingest] (the rest)",
             Self::Stages => "[stages]",
             Self::Relay => "[relay]",
-            Self::Deliver => "[deliver]",
+            Self::DeliverAtStart => {
+                "[deliver] connect_timeout, request_timeout, in_flight_requests_max, prefetch"
+            }
+            Self::Deliver => "[deliver] (the rest)",
             Self::Media => "[media]",
             Self::Shutdown => "[shutdown]",
             Self::Log => "[log]",
@@ -82,8 +88,9 @@ impl Section {
             Self::RootKey
             | Self::Broker
             | Self::Store
-            | Self::IngestListen
+            | Self::IngestAtStart
             | Self::Stages
+            | Self::DeliverAtStart
             | Self::Media
             | Self::Log
             | Self::Admin => true,
@@ -123,21 +130,37 @@ impl Changes {
 }
 
 impl Config {
+    /// Takes back from a running daemon's config what only a restart changes.
+    pub fn keep_until_restart(&mut self, running: &Self) {
+        self.root_key.clone_from(&running.root_key);
+        self.broker.clone_from(&running.broker);
+        self.store.clone_from(&running.store);
+        self.stages = running.stages;
+        self.media.clone_from(&running.media);
+        self.log.clone_from(&running.log);
+        self.admin.clone_from(&running.admin);
+        self.ingest.listen = running.ingest.listen;
+        self.ingest.requests_in_flight_max = running.ingest.requests_in_flight_max;
+        self.deliver.connect_timeout = running.deliver.connect_timeout;
+        self.deliver.request_timeout = running.deliver.request_timeout;
+        self.deliver.in_flight_requests_max = running.deliver.in_flight_requests_max;
+        self.deliver.prefetch = running.deliver.prefetch;
+    }
+
     /// What changes from `old` to `new`. A secret that reads differently counts as changed.
     pub fn diff_for_reload(old: &Self, new: &Self) -> Changes {
+        let mut taken_over = new.clone();
+        taken_over.keep_until_restart(old);
         let differs = [
             (Section::RootKey, old.root_key != new.root_key),
             (Section::Broker, old.broker != new.broker),
             (Section::Store, old.store != new.store),
-            (Section::IngestListen, old.ingest.listen != new.ingest.listen),
-            (Section::Ingest, {
-                let mut moved = old.ingest.clone();
-                moved.listen = new.ingest.listen;
-                moved != new.ingest
-            }),
+            (Section::IngestAtStart, taken_over.ingest != new.ingest),
+            (Section::Ingest, taken_over.ingest != old.ingest),
             (Section::Stages, old.stages != new.stages),
             (Section::Relay, old.relay != new.relay),
-            (Section::Deliver, old.deliver != new.deliver),
+            (Section::DeliverAtStart, taken_over.deliver != new.deliver),
+            (Section::Deliver, taken_over.deliver != old.deliver),
             (Section::Media, old.media != new.media),
             (Section::Shutdown, old.shutdown != new.shutdown),
             (Section::Log, old.log != new.log),

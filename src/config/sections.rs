@@ -192,7 +192,7 @@ fn store_url(table: &mut TableReader<'_, '_>) -> Option<StoreUrl> {
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() || path.starts_with(':') || path.contains(['?', '\0']) {
         let message =
-            "this names no file; write \"sqlite:PATH\": the record must outlive the process (G5)";
+            "this names no file; write \"sqlite:PATH\": the record must outlive the process";
         table.report.mistake(&found.key, found.at, message);
         return None;
     }
@@ -246,6 +246,11 @@ fn stages(table: &mut TableReader<'_, '_>) -> Stages {
     };
     if stages == (Stages { ingest: false, relay: false, deliver: false }) {
         table.contradiction("", "every stage is off, so there is nothing to run; switch one on");
+    } else if stages.relay != stages.deliver {
+        let message = "relay and deliver share one store and what they know of what is under way: apart, sends of \
+                       unknown fate are never settled; run both in one process; ingest may be apart";
+        let (key, at) = (table.key.clone(), table.at);
+        table.report.warn(&key, at, message);
     }
     stages
 }

@@ -307,10 +307,22 @@ verify_token = { env = "TOKEN" }
 }
 
 #[test]
-fn a_stage_that_is_off_needs_no_secrets() {
-    let config = parse_ok(
-        "[stages]\ningest = false\ndeliver = false\n[[account]]\nbridge = \"whatsapp\"\nid = \"1\"\n",
+fn relay_and_deliver_in_two_processes_are_warned_of_and_ingest_apart_is_not() {
+    check_warnings(
+        &format!("{ACCOUNT}[stages]\ndeliver = false\n"),
+        &expect![
+            "c.toml:8:1: stages: relay and deliver share one store and what they know of what is under way: apart, sends of unknown fate are never settled; run both in one process; ingest may be apart"
+        ],
     );
+    let apart = parse_ok(&format!("{ACCOUNT}[stages]\nrelay = false\ndeliver = false\n"));
+    assert!(apart.stages.ingest);
+}
+
+#[test]
+fn a_stage_that_is_off_needs_no_secrets() {
+    let (config, _) = parse(
+        "[stages]\ningest = false\ndeliver = false\n[[account]]\nbridge = \"whatsapp\"\nid = \"1\"\n",
+    ).unwrap();
     assert_eq!(config.accounts[0].access_token, None);
 }
 
@@ -400,17 +412,28 @@ fn a_reload_knows_what_changed_and_what_needs_a_restart() {
     let second = ACCOUNT.replace("id = \"1\"", "id = \"2\"");
     let changed = ACCOUNT.replace("[[account]]", "[[account]]\norder = \"delivered\"");
     let new = parse_ok(&format!(
-        "{changed}{second}[ingest]\nlisten = \"127.0.0.1:2\"\nconfirm_timeout = \"1s\"\n[broker]\nprefetch = 1\n"
+        "{changed}{second}[ingest]\nlisten = \"127.0.0.1:2\"\nconfirm_timeout = \"1s\"\n[broker]\nprefetch = 1\n\
+         [deliver]\nrequest_timeout = \"9s\"\n"
     ));
     let changes = Config::diff_for_reload(&old, &new);
     assert_eq!(
         changes.sections,
-        [Section::Broker, Section::IngestListen, Section::Ingest, Section::Accounts]
+        [
+            Section::Broker,
+            Section::IngestAtStart,
+            Section::Ingest,
+            Section::DeliverAtStart,
+            Section::Accounts
+        ]
     );
     assert_eq!(
         changes.need_restart().collect::<Vec<_>>(),
-        [Section::Broker, Section::IngestListen]
+        [Section::Broker, Section::IngestAtStart, Section::DeliverAtStart]
     );
+    let mut running = new.clone();
+    running.keep_until_restart(&old);
+    let left: Vec<_> = Config::diff_for_reload(&old, &running).sections;
+    assert_eq!(left, [Section::Ingest, Section::Accounts], "what can be taken over is");
     let names = |accounts: &[interline_envelope::AccountRef]| {
         accounts.iter().map(ToString::to_string).collect::<Vec<_>>()
     };

@@ -109,9 +109,11 @@ impl Stages {
         crate::deliver::expire(store, wakes, live, connection, stop)
     }
 
-    /// The accounts that deliver.
-    pub(super) fn delivering(&self) -> &[Arc<Delivering>] {
-        &self.delivering
+    /// The accounts that deliver. One that a reload took away keeps what it has of lanes, but does not count.
+    pub(super) fn delivering(&self) -> Vec<Arc<Delivering>> {
+        let live = self.context.live.get();
+        let counts = |one: &&Arc<Delivering>| live.account(one.account_ref()).is_some();
+        self.delivering.iter().filter(counts).cloned().collect()
     }
 
     pub(super) fn delivering_of(&self, account: &AccountRef) -> Option<&Arc<Delivering>> {

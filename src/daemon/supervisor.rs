@@ -116,7 +116,7 @@ impl Daemon {
         let session_stop = self.stop.child_token();
         let mut tasks = JoinSet::new();
         let started = self.stages.start(&link, &session_stop, &mut tasks).await;
-        self.overview.delivering(self.stages.delivering().to_vec());
+        self.overview.delivering(self.stages.delivering());
         match started {
             Ok(()) => {
                 self.overview.connected();
@@ -183,12 +183,7 @@ impl Daemon {
                 "this change needs a restart; the old setting stays in force"
             );
         }
-        config.broker = old.config.broker.clone();
-        config.store = old.config.store.clone();
-        config.root_key.clone_from(&old.config.root_key);
-        config.stages = old.config.stages;
-        config.ingest.listen = old.config.ingest.listen;
-        config.media.clone_from(&old.config.media);
+        config.keep_until_restart(&old.config);
         let new = match Live::new(config) {
             Ok(new) => new,
             Err(error) => {
@@ -207,8 +202,9 @@ impl Daemon {
         let sections: Vec<_> = changes.sections.iter().map(|section| section.as_str()).collect();
         info!(?sections, "the config was reloaded");
         crate::systemd::ready();
-        let anew = !changes.accounts_added.is_empty() || !changes.accounts_removed.is_empty();
-        Ok(anew || changes.sections.contains(&Section::Accounts))
+        // The relay reads its settings when it begins to consume.
+        let anew = [Section::Accounts, Section::Relay];
+        Ok(anew.iter().any(|section| changes.sections.contains(section)))
     }
 
     fn connect_config(&self) -> Result<ConnectConfig, DaemonError> {

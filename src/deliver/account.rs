@@ -311,6 +311,7 @@ impl Delivering {
     /// The account's settings changed: it may send again at once.
     pub fn reset(&self) {
         self.gate.reset();
+        self.told_of_pause().clear();
     }
 
     /// Waits until the account may send and a place among the requests under way is free; nothing if the daemon stops

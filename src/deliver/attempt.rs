@@ -8,6 +8,7 @@ use super::gate::{Pass, PauseReason};
 use super::http::TransportError;
 use super::pausing::pair_backoff;
 use super::plan::{self, Plan, PlanError, Planned, Waits};
+use super::record::Intended;
 use super::{reactions, references};
 use crate::clock::now_ms;
 use crate::config::Uncertain;
@@ -19,8 +20,8 @@ use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVer
 use interline_envelope::{Dispatch, DispatchId, Kind, Part, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
-    Awaited, Begun, DispatchRow, DispatchState, Intent, NativeMessage, NewCopy, NewDispatch,
-    ReceiptWanted, RequestOutcome, RequestPlan, RequestRow, RequestState, StoreError,
+    Awaited, DispatchRow, DispatchState, NativeMessage, NewCopy, ReceiptWanted, RequestOutcome,
+    RequestPlan, RequestRow, RequestState, StoreError,
 };
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -119,7 +120,9 @@ impl Delivering {
         }
         // Before the plan: what waits must not have uploaded its media.
         let sends = row.as_ref().is_none_or(has_unsent);
-        if sends && row.is_some() && self.is_out_of_date(dispatch).await? {
+        // One of unknown fate may be on the phone: that is found out first.
+        let is_known = row.as_ref().is_some_and(|row| !row.requests.iter().any(is_uncertain));
+        if sends && is_known && self.is_out_of_date(dispatch).await? {
             debug!(dispatch_id = %dispatch.id, disposition = "refused", "its author took it back, or reacted anew");
             return self.end(dispatch, DispatchState::Refused).await;
         }
@@ -150,9 +153,13 @@ impl Delivering {
     /// Plans a dispatch that was not begun, or says what follows where there is no plan.
     async fn planned(&self, of: &Attempt) -> Result<Result<Vec<Planned>, Step>, StoreError> {
         let dispatch = &*of.dispatch;
-        // What is carried before the first request needs the account as well.
-        if has_media(dispatch) && self.pass_telling(dispatch).await.is_none() {
-            return Ok(Err(Step::Abandon));
+        // What is carried before the first request needs the account as well, and may be what tries whether it is back.
+        let mut _tries = None;
+        if has_media(dispatch) {
+            match self.pass_telling(dispatch).await {
+                Some((pass, _)) => _tries = Some(pass),
+                None => return Ok(Err(Step::Abandon)),
+            }
         }
         Ok(Err(match plan::plan(self, &self.live(), dispatch, Waits::of(of)).await {
             Ok(Plan { requests, tells }) => {
@@ -210,7 +217,7 @@ impl Delivering {
             let sent = match state {
                 Some(RequestState::Sent { native_ids, .. }) => {
                     // Where a marker settled it, its copies are not recorded yet, and replies look for them.
-                    let sent = self.record_sent(&of.dispatch, n, native_ids, last).await?;
+                    let sent = self.record_sent(of, n, native_ids, last).await?;
                     if last {
                         // Its own outcome would have finished the dispatch.
                         debug!(dispatch_id = %of.dispatch.id, "a request of unknown fate was settled by its marker");
@@ -270,45 +277,20 @@ impl Delivering {
             return Ok(Sent::Step(step));
         }
         let _on_its_way = self.context.under_way.begin(&dispatch.to);
-        let now = now_ms();
-        if first_intent {
-            let plans = requests.iter().map(request_plan).collect();
-            let carries = references::carried(dispatch);
-            let (id, time, to) = (dispatch.id, dispatch.envelope.time, dispatch.to.clone());
-            let reaction = requests.first().and_then(|first| first.reaction.clone());
-            let begin = NewDispatch { id, time, to, plans, carries, reaction };
-            let (begun, kept) = tokio::join!(
-                self.store().begin(begin, now),
-                self.keep_sent(&live, dispatch, requests, now)
-            );
-            let (begun, released) = begun?;
-            self.context.wakes.wake(&released);
-            match begun {
-                Begun::Now => {
-                    if let Err(error) = kept {
-                        // Nothing of it left: its fate is known.
-                        self.not_sent(of, n).await?;
-                        return Err(error);
-                    }
-                }
-                // It began in the meantime; the next look finds its plan.
-                Begun::Before => return Ok(Sent::Step(Step::Again { after: Duration::ZERO })),
-                Begun::TakenBack => {
-                    debug!(dispatch_id = %dispatch.id, disposition = "refused", "its author took it back before it came");
-                    return Ok(Sent::Step(Step::Done));
-                }
+        let intended_at = now_ms();
+        match self.intend(&live, of, n, requests, first_intent).await? {
+            Intended::Now => {}
+            Intended::AlreadySent(native_ids) => {
+                return self.record_sent(of, n, native_ids, last).await;
             }
-        } else if let Intent::AlreadySent { native_ids } =
-            self.store().intend(dispatch.id, dispatch.envelope.time, number(n), now).await?
-        {
-            return self.record_sent(dispatch, n, native_ids, last).await;
+            Intended::Not(step) => return Ok(Sent::Step(step)),
         }
         let started = Instant::now();
         let answer = self.transmit(&live, request).await;
         self.spent(&live, &dispatch.to, request.charge);
         self.observe_answer(&answer, started.elapsed());
         drop(place);
-        self.record(of, n, request, now, last, answer, &pass).await
+        self.record(of, n, request, intended_at, last, answer, &pass).await
     }
 
     /// What the answer means, made durable.
@@ -326,13 +308,13 @@ impl Delivering {
         match answer {
             Ok(Outcome::Sent { native_ids }) => {
                 self.has_sent(pass, of.dispatch.lane);
-                let sent = self.record_sent(&of.dispatch, n, native_ids.clone(), last).await?;
+                let sent = self.record_sent(of, n, native_ids.clone(), last).await?;
                 self.until_delivered(&self.live(), &of.dispatch.to, &native_ids).await;
                 Ok(sent)
             }
             Ok(Outcome::Located(_)) => {
                 pass.succeeded();
-                self.record_sent(&of.dispatch, n, Vec::new(), last).await
+                self.record_sent(of, n, Vec::new(), last).await
             }
             Ok(Outcome::Failed(failure)) => {
                 self.record_failure(of, n, request, intended_at, last, &failure).await
@@ -361,7 +343,7 @@ impl Delivering {
         let dispatch = &*of.dispatch;
         match failure.certainty {
             Certainty::Sent => {
-                return self.record_sent(dispatch, n, Vec::new(), last).await;
+                return self.record_sent(of, n, Vec::new(), last).await;
             }
             Certainty::MaybeSent if !request.idempotent => {
                 self.platform_failed(dispatch);
@@ -423,9 +405,16 @@ impl Delivering {
         let began = Instant::now();
         loop {
             let row = self.store().dispatch(dispatch.id, dispatch.envelope.time).await?;
-            if let Some(native_ids) = settled(row.as_ref(), n) {
-                debug!(dispatch_id = %dispatch.id, "a request of unknown fate was settled by its marker");
-                return self.record_sent(dispatch, n, native_ids, last).await;
+            match row.as_ref().and_then(|row| row.requests.get(n)).map(|request| &request.state) {
+                Some(RequestState::Sent { native_ids, .. }) => {
+                    debug!(dispatch_id = %dispatch.id, "a request of unknown fate was settled by its marker");
+                    return self.record_sent(of, n, native_ids.clone(), last).await;
+                }
+                // It was taken, and failed later.
+                Some(RequestState::Planned) => {
+                    return Ok(Sent::Step(Step::Again { after: self.backoff(of) }));
+                }
+                Some(RequestState::Intended { .. } | RequestState::Rejected) | None => {}
             }
             // While the broker is away no marker comes, and when it is back those of before are still on their way.
             let waits_since = self.hears_since().map(|since| since.max(began));
@@ -459,19 +448,20 @@ impl Delivering {
         }
     }
 
-    async fn not_sent(&self, of: &Attempt, n: usize) -> Result<(), StoreError> {
+    pub(super) async fn not_sent(&self, of: &Attempt, n: usize) -> Result<(), StoreError> {
         let outcome = RequestOutcome::NotSent;
-        self.record_outcome(&of.dispatch, number(n), outcome, Vec::new(), None).await
+        self.record_outcome(&of.dispatch, number(n), outcome, Vec::new(), None).await.map(drop)
     }
 
     /// The platform has it: with the last request the dispatch is done.
     async fn record_sent(
         &self,
-        dispatch: &Dispatch,
+        of: &Attempt,
         n: usize,
         native_ids: Vec<Redacted<String>>,
         last: bool,
     ) -> Result<Sent, StoreError> {
+        let dispatch = &*of.dispatch;
         let receipt = self.receipt_wanted(dispatch);
         let mut copies: Vec<NewCopy> = native_ids
             .iter()
@@ -493,8 +483,12 @@ impl Delivering {
         copies.extend(self.origin_copy(dispatch));
         let outcome = RequestOutcome::Sent { native_ids };
         let finish = last.then_some(DispatchState::Done);
-        self.record_outcome(dispatch, number(n), outcome, copies, finish).await?;
-        Ok(if last { Sent::Step(Step::Done) } else { Sent::Yes })
+        let goes_again = self.record_outcome(dispatch, number(n), outcome, copies, finish).await?;
+        Ok(match (last, goes_again) {
+            (false, _) => Sent::Yes,
+            (true, false) => Sent::Step(Step::Done),
+            (true, true) => Sent::Step(Step::Again { after: self.backoff(of) }),
+        })
     }
 
     /// Who wants to know when a message is read; nothing where the conversation keeps that to itself.
@@ -545,16 +539,13 @@ const fn is_fleeting(kind: Kind) -> bool {
     matches!(kind, Kind::Status | Kind::Typing)
 }
 
-fn settled(row: Option<&DispatchRow>, n: usize) -> Option<Vec<Redacted<String>>> {
-    match &row?.requests.get(n)?.state {
-        RequestState::Sent { native_ids, .. } => Some(native_ids.clone()),
-        RequestState::Planned | RequestState::Intended { .. } | RequestState::Rejected => None,
-    }
-}
-
 /// True if files are to be carried to the target.
 fn has_media(dispatch: &Dispatch) -> bool {
     dispatch.envelope.parts.iter().any(|part| matches!(part, Part::Media(_)))
+}
+
+const fn is_uncertain(request: &RequestRow) -> bool {
+    matches!(request.state, RequestState::Intended { .. })
 }
 
 /// True if a request is left that the platform is not known to have.
@@ -562,7 +553,7 @@ fn has_unsent(row: &DispatchRow) -> bool {
     row.requests.iter().any(|request| !matches!(request.state, RequestState::Sent { .. }))
 }
 
-fn number(n: usize) -> u16 {
+pub(super) fn number(n: usize) -> u16 {
     u16::try_from(n).unwrap_or(u16::MAX)
 }
 

@@ -146,7 +146,8 @@ impl Gate {
     /// long, or nothing if it was closed already.
     pub(super) fn pause(&self, reason: PauseReason, asked: Option<Duration>) -> Option<Duration> {
         let mut inner = self.lock();
-        if matches!(inner.state, State::Paused { .. }) {
+        // One whose time is up was about to be tried.
+        if matches!(inner.state, State::Paused { until, .. } if Instant::now() < until) {
             return None;
         }
         let doubled = self
@@ -201,19 +202,21 @@ impl Gate {
         self.changed.notified().await;
     }
 
-    fn succeeded(&self) {
+    /// True if that opened the gate.
+    fn succeeded(&self) -> bool {
         let mut inner = self.lock();
         inner.failing.clear();
         inner.pauses = 0;
-        let was_closed = !matches!(inner.state, State::Open);
         // A success that was under way when the account was paused does not open the gate; only a probe's does.
-        if matches!(inner.state, State::Probing { .. }) {
+        let opens = matches!(inner.state, State::Probing { .. });
+        if opens {
             inner.state = State::Open;
         }
         drop(inner);
-        if was_closed {
+        if opens {
             self.changed.notify_waiters();
         }
+        opens
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -223,9 +226,9 @@ impl Gate {
 }
 
 impl Pass {
-    /// The platform took the request.
-    pub(super) fn succeeded(&self) {
-        self.gate.succeeded();
+    /// The platform took the request. True if the account sends again because of it.
+    pub(super) fn succeeded(&self) -> bool {
+        self.gate.succeeded()
     }
 }
 
@@ -269,6 +272,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn only_the_success_of_a_probe_says_that_the_account_sends_again() {
+        let gate = Arc::new(Gate::default());
+        let before = gate.pass().await;
+        assert!(!before.succeeded());
+        gate.pause(PauseReason::Reauth, None);
+        assert!(!before.succeeded(), "it was under way when the account was paused");
+        assert!(gate.pass().await.succeeded());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_probe_that_is_given_up_lets_the_next_lane_try() {
         let gate = Arc::new(Gate::default());
         gate.pause(PauseReason::Down, None);
@@ -289,6 +302,16 @@ mod tests {
         assert_eq!(gate.failed(lane(3)), None, "a success between starts the count anew");
         assert_eq!(gate.failed(lane(4)), None);
         assert_eq!(gate.failed(lane(5)), Some(PAUSE_MIN));
+    }
+
+    /// An upload was refused by whoever took its leave to try, and gave it back before it said so.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_whose_time_is_up_is_renewed_and_doubled_and_one_that_lasts_is_not() {
+        let gate = Arc::new(Gate::default());
+        assert_eq!(gate.pause(PauseReason::Reauth, None), Some(PAUSE_MIN));
+        assert_eq!(gate.pause(PauseReason::Reauth, None), None);
+        drop(gate.pass().await);
+        assert_eq!(gate.pause(PauseReason::Reauth, None), Some(2 * PAUSE_MIN));
     }
 
     #[tokio::test(start_paused = true)]

@@ -176,7 +176,9 @@ fn notice_of(live: &Live, ids: &IdKey, about: &Dispatch, cause: Cause) -> Option
     let to = &about.origin.account;
     live.account(&to.account)?;
     let seat = live.directory.seat_of(to)?;
-    if about.envelope.extra.contains_key(MARK) || *seat.conversation.name != about.conversation {
+    // What an operator wrote into somebody's chat is not that person's.
+    let is_theirs = !about.envelope.echo && !about.envelope.extra.contains_key(MARK);
+    if !is_theirs || *seat.conversation.name != about.conversation {
         return None;
     }
     let own = seat.own()?;

@@ -91,7 +91,7 @@ async fn parked(
         Ok(Parked::Here) => Some(Parked::Here),
         Err(error) => {
             // Where no more can wait it goes on without what it is about; another failure passes.
-            job.parks = !matches!(error, StoreError::HeldFull { .. });
+            job.parks = !matches!(error, StoreError::ParkedFull { .. });
             warn!(%error, dispatch_id = %job.dispatch.id, "a dispatch cannot be parked");
             if job.parks {
                 under_pressure(lane, on, job, blocked_since, on.sleep(UPSTREAM_RETRY)).await;

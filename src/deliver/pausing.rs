@@ -70,13 +70,16 @@ impl Delivering {
         self.pass().await
     }
 
-    /// The account sends again, also for this lane.
+    /// The platform took a request of this lane. Who waits at the next pause is told anew.
     pub(super) fn has_sent(&self, pass: &Pass, lane: LaneId) {
-        pass.succeeded();
-        self.told_of_pause().remove(&lane);
+        if pass.succeeded() {
+            self.told_of_pause().clear();
+        } else {
+            self.told_of_pause().remove(&lane);
+        }
     }
 
-    fn told_of_pause(&self) -> std::sync::MutexGuard<'_, HashSet<LaneId>> {
+    pub(super) fn told_of_pause(&self) -> std::sync::MutexGuard<'_, HashSet<LaneId>> {
         self.told_of_pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

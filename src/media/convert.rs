@@ -2,9 +2,9 @@
 //! installed.
 //!
 //! Both read what strangers made. A picture's size is read from its header before a pixel is decoded. `ffmpeg` runs
-//! with the input's format forced to what its bytes say, without network protocols, with an empty environment, in a
-//! folder of its own that is gone afterwards, for a limited time and a limited output. What fails costs the conversion:
-//! the medium then takes its next way.
+//! with the input's format forced to what its bytes say, without network protocols, with an empty environment, from and
+//! to files that have no name, for a limited time and a limited output. What fails costs the conversion: the medium then
+//! takes its next way.
 
 use super::fetch::FetchError;
 use super::spool::{Spool, Spooled};
@@ -82,15 +82,15 @@ impl Converter {
     ) -> Result<Spooled, ConvertError> {
         let room = spool.room(bytes_max, FFMPEG_TIME_MAX).await?;
         let input = medium.reopened().map_err(FetchError::Disk)?;
-        let folder = spool.folder().map_err(FetchError::Disk)?;
-        let output = folder.path().join("out");
+        let output = spool.file().map_err(FetchError::Disk)?;
+        let written = output.try_clone().map_err(FetchError::Disk)?;
         match conversion {
             Conversion::Picture | Conversion::Sticker => {
                 let _place = self.picture_place.acquire().await;
                 let format = picture_format(mime).ok_or(ConvertError::Failed("no picture"))?;
-                let to = output.clone();
-                let drawn =
-                    tokio::task::spawn_blocking(move || redraw(&input, format, conversion, &to));
+                let drawn = tokio::task::spawn_blocking(move || {
+                    redraw(&input, format, conversion, &written)
+                });
                 drawn.await.map_err(|_| ConvertError::Failed("the decoder panicked"))??;
             }
             Conversion::VoiceNote | Conversion::SoundFile | Conversion::Film => {
@@ -102,18 +102,16 @@ impl Converter {
                 let mut command = Command::new(program);
                 command
                     .args(arguments(conversion, demuxer, bytes_max))
-                    .arg(&output)
                     .env_clear()
-                    .current_dir(folder.path())
+                    .current_dir("/")
                     .stdin(Stdio::from(input))
-                    .stdout(Stdio::null())
+                    .stdout(Stdio::from(written))
                     .stderr(Stdio::null())
                     .kill_on_drop(true);
                 run(command).await?;
             }
         }
-        let file = std::fs::File::open(&output).map_err(FetchError::Disk)?;
-        let result = Spooled::adopt(file, room).map_err(FetchError::Disk)?;
+        let result = Spooled::adopt(output, room).map_err(FetchError::Disk)?;
         // At the limit `ffmpeg` stops and calls it done.
         if result.bytes() == 0 || result.bytes() >= bytes_max {
             return Err(ConvertError::Failed("the result is empty or too large"));
@@ -157,10 +155,11 @@ fn arguments(conversion: Conversion, demuxer: &str, bytes_max: u64) -> Vec<Strin
         }
         Conversion::Picture | Conversion::Sticker => "",
     };
+    // Opened by these names, both files can be read and written at any place.
     let words = format!(
         "-nostdin -hide_banner -loglevel error -max_alloc {FFMPEG_ALLOC_MAX} \
          -protocol_whitelist file,pipe -max_pixels 16777216 -threads 1 \
-         -f {demuxer} -i /proc/self/fd/0 -map_metadata -1 -threads 1 {how} -fs {bytes_max} -y"
+         -f {demuxer} -i /proc/self/fd/0 -map_metadata -1 -threads 1 {how} -fs {bytes_max} -y /proc/self/fd/1"
     );
     words.split_whitespace().map(str::to_owned).collect()
 }
@@ -192,7 +191,7 @@ fn redraw(
     input: &std::fs::File,
     format: ImageFormat,
     conversion: Conversion,
-    output: &Path,
+    output: &std::fs::File,
 ) -> Result<(), ConvertError> {
     let picture = decoded(input, format)?;
     let (picture, format) = match conversion {
@@ -201,7 +200,7 @@ fn redraw(
             (DynamicImage::ImageRgba8(picture.into_rgba8()), ImageFormat::Png)
         }
     };
-    let mut file = BufWriter::new(std::fs::File::create_new(output).map_err(FetchError::Disk)?);
+    let mut file = BufWriter::new(output);
     picture.write_to(&mut file, format).map_err(|_| ConvertError::Failed("it cannot be drawn"))?;
     file.flush().map_err(FetchError::Disk)?;
     Ok(())
@@ -282,6 +281,27 @@ mod tests {
         assert_eq!(find_program("/bin/sh", None), Some(PathBuf::from("/bin/sh")));
         assert_eq!(find_program("/nonexistent/ffmpeg", path()), None);
         assert_eq!(find_program("", path()), None);
+    }
+
+    /// `echo` writes what it is told where the result goes.
+    #[tokio::test]
+    async fn g9_a_program_reads_and_writes_files_that_have_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::new(folder.path().to_owned(), 1 << 20);
+        let room = spool.room(8, FFMPEG_TIME_MAX).await.unwrap();
+        let voice = Spooled::adopt(file(b"OggS"), room).unwrap();
+        let converter = Converter::find("/bin/echo");
+        let converting =
+            converter.convert(&spool, Conversion::SoundFile, &voice, "audio/ogg", 4096);
+        let mut told = String::new();
+        let mut result = converting.await.unwrap().reopened().unwrap();
+        std::io::Read::read_to_string(&mut result, &mut told).unwrap();
+        assert!(
+            told.contains("-i /proc/self/fd/0") && told.ends_with("/proc/self/fd/1\n"),
+            "{told}"
+        );
+        assert!(!told.contains(folder.path().to_str().unwrap()), "{told}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

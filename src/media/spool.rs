@@ -69,17 +69,17 @@ impl Spool {
         units.map(|_units| Room { _units }).ok_or(FetchError::NoRoom)
     }
 
-    /// A file of a program's own, below a folder that only the daemon's user can enter.
-    pub(super) fn folder(&self) -> std::io::Result<tempfile::TempDir> {
-        tempfile::Builder::new().prefix(".interline-media-").tempdir_in(&self.folder)
+    /// An empty file that has no name and no other readers.
+    pub(super) fn file(&self) -> std::io::Result<std::fs::File> {
+        let file = tempfile::tempfile_in(&self.folder)?;
+        // The unit's umask says so too; this holds without it.
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        Ok(file)
     }
 
     /// Writes a body down, in a file that has no name.
     pub(super) async fn keep(&self, incoming: Incoming, room: Room) -> Result<Spooled, FetchError> {
-        let file = tempfile::tempfile_in(&self.folder).map_err(FetchError::Disk)?;
-        // The unit's umask says so too; this holds without it.
-        let owner_only = std::fs::Permissions::from_mode(0o600);
-        file.set_permissions(owner_only).map_err(FetchError::Disk)?;
+        let file = self.file().map_err(FetchError::Disk)?;
         let (stream, fate) = incoming.into_stream();
         let mut stream = std::pin::pin!(stream);
         let mut file = tokio::fs::File::from_std(file);
@@ -100,7 +100,7 @@ impl Spool {
 }
 
 impl Spooled {
-    /// A file that another program wrote. It must be unlinked already, or be about to.
+    /// A file that was written, by a program or here.
     pub(super) fn adopt(file: std::fs::File, room: Room) -> std::io::Result<Self> {
         let bytes = file.metadata()?.len();
         Ok(Self { file, bytes, _room: room })

@@ -9,7 +9,7 @@ use crate::dead::{DeadLetter, Reason, Stage};
 use crate::live::Live;
 use crate::wire::{HEADER_FAILURES, HEADER_REPLAYED, Marker, TYPE_DISPATCH};
 use interline_bridge_api::{Failure, RetryVerdict};
-use interline_broker::{Delivery, HeaderValue, Publisher, topology};
+use interline_broker::{Delivery, HeaderValue, OutMessage, PublishError, Publisher, topology};
 use interline_envelope::{AccountRef, Address, Redacted};
 use interline_notice::Cause;
 use interline_store::{FailedLater, StoreError};
@@ -20,6 +20,8 @@ use tracing::{debug, error, info, warn};
 const FAILURES_MAX: u32 = 5;
 /// How often a message that is still being recorded is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How often a queue is asked to take a message back.
+const PUBLISHES_MAX: u32 = 5;
 /// After so many looks it counts as one that nobody knows.
 const LOOKS_MAX: u32 = 25;
 
@@ -44,6 +46,17 @@ struct Fatal {
     failures: u32,
 }
 
+/// Publishes what is to be sent again. A queue that refuses it for a moment is asked once more.
+async fn goes_back(publisher: &Publisher, message: OutMessage) -> Result<(), PublishError> {
+    for _ in 1..PUBLISHES_MAX {
+        match publisher.publish(message.clone()).await {
+            Err(error) if error.is_refusal() => tokio::time::sleep(LOOK_AGAIN).await,
+            published => return published,
+        }
+    }
+    publisher.publish(message).await
+}
+
 impl Relay {
     /// Acts on a failure that an event tells of.
     ///
@@ -65,6 +78,12 @@ impl Relay {
                 debug!(dispatch_id = %later.marker.dispatch, "a failure is no news");
                 return Ok(());
             }
+            FailedLater::GoesAgain { since, failures } => {
+                self.note_window(&later, since, failures).await?;
+                info!(dispatch_id = %later.marker.dispatch, error = %later.failure,
+                    "a part of a message failed after it was taken; it is sent again from its lane");
+                return Ok(());
+            }
             FailedLater::UnderWay | FailedLater::Unknown => {
                 let error =
                     format!("the platform took the message and said later: {}", later.failure);
@@ -84,21 +103,13 @@ impl Relay {
             RetryVerdict::WhenThreadReturns | RetryVerdict::Never => false,
         };
         if passes {
-            if later.failure.class.retry() == RetryVerdict::WhenWindowOpens
-                && let Some(person) = &later.person
-            {
-                // The window was closed when the message was sent. The report may come after the person has written, and
-                // a clock that is ahead of ours would keep the window closed too.
-                let at = later.at.min(crate::clock::now_ms());
-                let at = if failures <= 1 { at.min(since) } else { at };
-                until_recorded(|| self.windows.refused(person, at)).await?;
-            }
+            self.note_window(&later, since, failures).await?;
             info!(dispatch_id = %id, error = %later.failure, "a message failed after it was taken; it goes back to its lane");
             let mut message = dispatch_message(prefix, &account, id, body.clone(), None);
             let headers = &mut message.properties.headers;
             headers.insert(HEADER_REPLAYED.into(), HeaderValue::Int(1));
             headers.insert(HEADER_FAILURES.into(), HeaderValue::Int(i64::from(failures)));
-            match publisher.publish(message).await {
+            match goes_back(publisher, message).await {
                 // An operator can replay it, and the others of this platform flow on.
                 Err(error) if error.is_refusal() => {
                     warn!(dispatch_id = %id, %error, "a message that failed finds no way back to its lane");
@@ -108,6 +119,25 @@ impl Relay {
         }
         let fatal = Fatal { account, body, since, failures };
         self.give_up(&later, live, fatal, publisher).await
+    }
+
+    /// Notes that the person has to write first, if the failure says so.
+    async fn note_window(
+        &self,
+        later: &Later,
+        since: i64,
+        failures: u32,
+    ) -> Result<(), RelayError> {
+        if later.failure.class.retry() == RetryVerdict::WhenWindowOpens
+            && let Some(person) = &later.person
+        {
+            // The window was closed when the message was sent. The report may come after the person has written, and a
+            // clock that is ahead of ours would keep the window closed too.
+            let at = later.at.min(crate::clock::now_ms());
+            let at = if failures <= 1 { at.min(since) } else { at };
+            until_recorded(|| self.windows.refused(person, at)).await?;
+        }
+        Ok(())
     }
 
     /// Dead-letters a message that failed for good, and tells its sender.
@@ -139,6 +169,7 @@ impl Relay {
             replayed: 0,
         };
         publisher.publish(letter.into_message(prefix)).await?;
+        until_recorded(|| self.store.failure_told(id)).await?;
         // One that was sealed with another key has no sender who can be told.
         if let Ok(about) = about {
             self.tell(publisher, &about, Cause::FailedLater).await?;

@@ -15,7 +15,7 @@ use crate::dead::{DeadLetter, Reason, Stage};
 use crate::deliver::{Announcement, Telling};
 use crate::live::{Live, LiveHandle};
 use crate::metrics::{Disposition, Metrics};
-use crate::wire::{TYPE_ANSWER, TYPE_EVENT, Wire, WireError};
+use crate::wire::{TYPE_ANSWER, TYPE_EVENT, Wire, WireError, event_key};
 use following::{Aftermath, Event, Following, Pending, Settled, Settling};
 use futures_util::StreamExt;
 use interline_bridge_api::Bridge;
@@ -207,7 +207,7 @@ impl Relay {
     ) -> Result<(), RelayError> {
         let mut event = Event {
             tag: delivery.tag,
-            poison_key: delivery.redelivered.then(|| poison::key_of(&delivery.body)),
+            poison_key: delivery.redelivered.then(|| event_key(&delivery.body)),
             dispatches: Vec::new(),
             letter: None,
             aftermath: None,
@@ -340,7 +340,7 @@ fn dead_letter(
         message_id: delivery
             .message_id()
             .map(str::to_owned)
-            .unwrap_or_else(|| hex::encode(poison::key_of(&delivery.body))),
+            .unwrap_or_else(|| hex::encode(event_key(&delivery.body))),
         kind: TYPE_EVENT,
         exchange: topology::events_exchange(&live.config.broker.prefix),
         routing_key: delivery.routing_key.clone(),

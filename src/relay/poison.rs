@@ -4,9 +4,9 @@
 //! the process. Only redelivered events are counted, and only while they are being worked on: while a suspect is tried
 //! alone, nothing that stands behind it is.
 
+use crate::wire::event_key;
 use interline_broker::Delivery;
 use interline_store::Store;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tracing::{error, warn};
 
@@ -31,14 +31,6 @@ pub(super) struct Poison {
     closed: Vec<[u8; 16]>,
 }
 
-/// Names an event's bytes.
-pub(super) fn key_of(body: &[u8]) -> [u8; 16] {
-    let digest: [u8; 32] = Sha256::digest(body).into();
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest[..16]);
-    key
-}
-
 impl Poison {
     pub(super) fn new(store: Arc<dyn Store>, runs_max: u32) -> Self {
         Self { store, runs_max, closed: Vec::new() }
@@ -48,7 +40,7 @@ impl Poison {
     /// what to do with each up to there. The rest is to be judged when the suspect is done.
     pub(super) async fn judge(&self, batch: &[Delivery]) -> Vec<Verdict> {
         let redelivered = batch.iter().filter(|delivery| delivery.redelivered);
-        let keys: Vec<_> = redelivered.map(|delivery| key_of(&delivery.body)).collect();
+        let keys: Vec<_> = redelivered.map(|delivery| event_key(&delivery.body)).collect();
         if keys.is_empty() {
             return vec![Verdict::Fine; batch.len()];
         }

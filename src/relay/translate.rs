@@ -10,7 +10,7 @@ use crate::wire::Marker;
 use interline_bridge_api::{BodyError, Bridge, ChatKind, Normalized};
 use interline_envelope::{
     AccountRef, Address, Author, Dispatch, ENVELOPE_BYTES_MAX, Envelope, IdKey, Kind, Origin,
-    StatusState, Target, Unknown,
+    Status, StatusState, Target, Unknown,
 };
 use interline_notice::Cause;
 use interline_relay::{
@@ -318,13 +318,22 @@ fn read(live: &Live, bridge: &dyn Bridge, envelope: &Envelope) -> Option<Read> {
         Target::Messages { native_ids } => ReadUpTo::Message(native_ids.last()?.clone()),
     };
     let reader = seat.own()?.address.clone();
+    let envelope = bare_status(envelope, state.clone());
     seat.conversation.receipts.then(|| Read {
         reader,
         up_to,
         conversation: seat.conversation.name.to_string(),
-        alias: alias(seat, envelope, bridge.manifest().display_name),
-        envelope: envelope.clone(),
+        alias: alias(seat, &envelope, bridge.manifest().display_name),
+        envelope,
     })
+}
+
+/// What a receipt needs of a status. The rest has no bound: what others put into a send comes back with it.
+fn bare_status(of: &Envelope, state: StatusState) -> Envelope {
+    let (platform, chat) = (of.platform.clone(), of.chat.as_exposed_str());
+    let bare = Envelope::new(of.id, of.kind, platform, of.account.clone(), chat, of.time);
+    let status = Status { state, error: None, marker: None, unknown: Unknown::new() };
+    Envelope { status: Some(status), ..bare }
 }
 
 fn absorb(envelope: &Envelope, why: Absorbed, out: &mut Consequences) {

@@ -1,7 +1,7 @@
 //! What an operator sees of a running daemon: numbers, health, `interline status`.
 
 use crate::harness::{
-    Broker, LIMIT, MESSENGER, WHATSAPP, World, free_address, messenger, whatsapp,
+    Broker, LIMIT, MESSENGER, Seat, WHATSAPP, World, free_address, instagram, messenger, whatsapp,
 };
 use interline_sandbox::{Kind, Seen};
 use serde_json::{Value, json};
@@ -16,7 +16,11 @@ struct Watched {
 /// A daemon for Alice on WhatsApp and Bob on Messenger, with an admin address.
 async fn watched(broker: &Broker) -> Watched {
     let seats = vec![whatsapp(1, "Alice"), messenger(1, "Bob")];
-    let mut world = World::new(&broker.uri(), vec![("ab".to_owned(), seats)]).await;
+    watched_with(broker, vec![("ab".to_owned(), seats)]).await
+}
+
+async fn watched_with(broker: &Broker, conversations: Vec<(String, Vec<Seat>)>) -> Watched {
+    let mut world = World::new(&broker.uri(), conversations).await;
     let admin = free_address().to_string();
     world.extra = format!("[admin]\nlisten = {admin:?}\n");
     Watched { world, admin: format!("http://{admin}") }
@@ -115,6 +119,30 @@ async fn a_daemon_without_its_broker_is_alive_but_not_ready_and_says_why() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("is it running"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_account_that_a_reload_takes_away_is_no_longer_counted() {
+    let broker = Broker::mock().await.unwrap();
+    let stays = vec![whatsapp(1, "Alice"), messenger(1, "Bob")];
+    let leaves = vec![messenger(2, "Dave"), instagram(1, "Carla")];
+    let conversations = vec![("stays".to_owned(), stays), ("leaves".to_owned(), leaves)];
+    let mut watched = watched_with(&broker, conversations).await;
+    watched.world.start();
+    watched.until("/metrics", |_, text| text.contains("account_paused{bridge=\"instagram\"")).await;
+    watched.world.conversations.retain(|(name, _)| name != "leaves");
+    watched.world.write_config();
+    let written = std::fs::read_to_string(watched.world.config_path()).unwrap();
+    let tables = written.split("[[").filter(|table| !table.contains("bridge = \"instagram\""));
+    let left = tables.collect::<Vec<_>>().join("[[");
+    assert_ne!(left, written);
+    std::fs::write(watched.world.config_path(), left).unwrap();
+    watched.world.signal("HUP");
+    let is_gone = |_: u16, text: &str| {
+        text.contains("account_paused{bridge=\"messenger\"") && !text.contains("instagram")
+    };
+    watched.until("/metrics", is_gone).await;
+    assert_eq!(watched.world.stop().await, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -87,8 +87,8 @@ struct Scene {
     _broker: Broker,
 }
 
-/// Somebody answers `one` in the platform's own inbox.
-async fn by_hand(one: Seat, echo: Value, policy: &str) -> Scene {
+/// Two people whose daemon runs, with further lines for each account.
+async fn scene(one: &Seat, policy: &str) -> Scene {
     let broker = Broker::mock().await.unwrap();
     let other = if one.account == MESSENGER { whatsapp(1, "Zoe") } else { messenger(1, "Zoe") };
     let named = vec![("pair".to_owned(), vec![one.clone(), other.clone()])];
@@ -97,9 +97,15 @@ async fn by_hand(one: Seat, echo: Value, policy: &str) -> Scene {
     world.start();
     let queues = Queues::connect(&broker.uri()).await;
     queues.until_declared(one.kind.word()).await;
-    queues.publish_event(one.kind.word(), &one.account, echo.to_string()).await;
-    world.phone(&one).say("and I heard it").unwrap();
     Scene { world, other, queues, _broker: broker }
+}
+
+/// Somebody answers `one` in the platform's own inbox.
+async fn by_hand(one: Seat, echo: Value, policy: &str) -> Scene {
+    let scene = scene(&one, policy).await;
+    scene.queues.publish_event(one.kind.word(), &one.account, echo.to_string()).await;
+    scene.world.phone(&one).say("and I heard it").unwrap();
+    scene
 }
 
 async fn is_heard(one: Seat, echo: Value) {
@@ -131,6 +137,57 @@ async fn g4_what_an_operator_writes_in_instagrams_inbox_is_heard() {
 async fn g4_what_an_operator_writes_in_the_whatsapp_business_app_is_heard() {
     let alice = whatsapp(1, "Alice");
     is_heard(alice.clone(), echo_of_whatsapp(&alice)).await;
+}
+
+/// For one of two it came to nothing, and of the other's it is not known yet whether it is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g5_whoever_may_have_what_was_taken_back_is_told_so_once_it_is_known() {
+    let broker = Broker::mock().await.unwrap();
+    let (alice, bob, carla) = (whatsapp(1, "Alice"), messenger(1, "Bob"), instagram(1, "Carla"));
+    let seats = vec![alice.clone(), bob.clone(), carla.clone()];
+    let mut world = World::new(&broker.uri(), vec![("all".to_owned(), seats)]).await;
+    world.deliver = "settle_timeout = \"60s\"\n".to_owned();
+    let page = world.platforms.messenger().account(MESSENGER).unwrap();
+    let webhook_url = page.config().unwrap().webhook_url;
+    page.set_webhook_url(None);
+    let unreachable = Order::next(Fault::graph(400, 131_026, None)).person(&alice.person);
+    world.platforms.whatsapp().order(unreachable);
+    let hang = Order::next(Fault::TakeThenHang).until_released();
+    let hanging = world.platforms.messenger().order(hang);
+    world.start();
+    let taken_back = world.phone(&carla).say("taken back").unwrap();
+    let queues = Queues::connect(&broker.uri()).await;
+    assert_eq!(reasons(&queues.until_dead(1).await), ["recipient"]);
+    world.until(&bob, "the message is taken", |view| view.len() == 1).await;
+    world.kill();
+    hanging.release();
+    world.phone(&carla).unsend(&taken_back).unwrap();
+    world.start();
+    world.phone(&carla).say("later").unwrap();
+    let is_later = |seen: &Seen| seen.text().is_some_and(|text| text.ends_with("later"));
+    world.until(&alice, "what came later", |view| view.iter().any(is_later)).await;
+    page.set_webhook_url(webhook_url.as_deref());
+    let view = world.until(&bob, "what came later", |view| view.iter().any(is_later)).await;
+    let shown: Vec<&str> = view.iter().filter_map(Seen::text).collect();
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    assert!(shown[1].contains("deleted a message: \"taken back\""), "{shown:?}");
+    assert_eq!(world.stop().await, Some(0));
+}
+
+/// It stands in their chat, and they did not write it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_told_that_what_an_operator_wrote_was_not_delivered() {
+    let bob = messenger(1, "Bob");
+    let Scene { mut world, other, queues, _broker } = scene(&bob, "").await;
+    let unreachable = Fault::graph(400, 131_026, None);
+    world.platforms.whatsapp().order(Order::next(unreachable).person(&other.person));
+    let echo = echo("page", MESSENGER, &bob, 1_700_000_000_000);
+    queues.publish_event("messenger", MESSENGER, echo.to_string()).await;
+    assert_eq!(reasons(&queues.until_dead(1).await), ["recipient"]);
+    world.phone(&other).say("hello").unwrap();
+    world.until_texts(&bob, &["hello".to_owned()]).await;
+    assert_eq!(world.stop().await, Some(0));
+    world.until_texts(&bob, &["hello".to_owned()]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

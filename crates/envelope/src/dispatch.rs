@@ -78,7 +78,7 @@ pub enum DispatchError {
         bytes: usize,
     },
     /// Not JSON, or a required field is missing.
-    #[error("not a dispatch: {0}; docs/envelope.schema.json has the fields")]
+    #[error("not a dispatch: {0}; docs/dispatch.schema.json has the fields")]
     Json(#[from] serde_json::Error),
 }
 

@@ -76,7 +76,15 @@ pub enum StoreError {
         "the store has no room for more held rows of this lane: it may hold {max} in all, as `store.held_rows_max` says; is a platform down?"
     )]
     HeldFull {
-        /// The bound.
+        /// The bound: [`crate::Settings::held_rows_max`].
+        max: u64,
+    },
+    /// The bound of parked rows is reached.
+    #[error(
+        "the store has no room for one more dependent that waits for its message: it may hold {max}; are messages themselves stuck? `interline status` says what is held and paused"
+    )]
+    ParkedFull {
+        /// The bound: [`crate::Settings::parked_rows_max`].
         max: u64,
     },
     /// The dispatch was never begun here.
@@ -117,6 +125,7 @@ impl StoreError {
             }
             Self::Locked { .. }
             | Self::HeldFull { .. }
+            | Self::ParkedFull { .. }
             | Self::Unknown
             | Self::Damaged
             | Self::Seal(SealError::Random | SealError::Open)

@@ -18,8 +18,8 @@ pub use rows::{
     Awaited, Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane,
     HeldRow, HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked,
     NewReaction, NewSent, Parked, Reacted, ReactionShown, ReadByAll, ReadUpTo, Reading,
-    ReceiptWanted, Released, RequestOutcome, RequestPlan, RequestRow, RequestState, ServiceWindow,
-    Settings, Settled,
+    ReceiptWanted, Recorded, Released, RequestOutcome, RequestPlan, RequestRow, RequestState,
+    ServiceWindow, Settings, Settled,
 };
 pub use sqlite::{SqliteStore, Turn};
 
@@ -66,8 +66,9 @@ pub trait Store: Send + Sync {
     ) -> Result<Intent, StoreError>;
 
     /// Writes what became of request `n`, the copies that follow, and the end of the dispatch, in one transaction, and
-    /// moves what waited for the copies or for that end to the held rows of the lanes that it names. A request whose marker came back
-    /// stays sent, whatever a later outcome says; a dispatch that is done stays done.
+    /// moves what waited for the copies or for that end to the held rows of the lanes that it names. A request whose
+    /// marker came back stays sent, whatever a later outcome says; a dispatch that is done stays done. One of which a
+    /// request failed meanwhile is not done, see [`FailedLater::GoesAgain`].
     ///
     /// # Errors
     /// [`StoreError::Unknown`] if the dispatch was never begun.
@@ -79,7 +80,7 @@ pub trait Store: Send + Sync {
         outcome: RequestOutcome,
         copies: Vec<NewCopy>,
         finish: Option<DispatchState>,
-    ) -> Result<Vec<Released>, StoreError>;
+    ) -> Result<Recorded, StoreError>;
 
     /// Ends a dispatch, also one that never began a request. One that is done stays done. What waited for the end moves
     /// to the held rows of the lanes that it names, in the same transaction.
@@ -137,7 +138,8 @@ pub trait Store: Send + Sync {
     async fn arrived_later(&self, id: DispatchId, n: u16) -> Result<(), StoreError>;
 
     /// The platform reports that request `n`, which it took as `native_id`, failed. A dispatch that was done is dead
-    /// from then on, so that [`Store::reopen`] lets that request be sent again, and no other.
+    /// from then on, so that [`Store::reopen`] lets that request be sent again, and no other. In one that is still open
+    /// the request is planned again.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
@@ -147,6 +149,12 @@ pub trait Store: Send + Sync {
         n: u16,
         native_id: &Redacted<String>,
     ) -> Result<FailedLater, StoreError>;
+
+    /// A dead letter tells of a dispatch that failed later: the same report once more is no news.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be written.
+    async fn failure_told(&self, id: DispatchId) -> Result<(), StoreError>;
 
     /// Writes where copies are; those that are known stay as they are. What waited for them moves to the held rows of
     /// the lanes that it names, in the same transaction.

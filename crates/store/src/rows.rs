@@ -237,12 +237,28 @@ pub enum FailedLater {
         /// How often a send of it was reported as failed.
         failures: u32,
     },
-    /// Its sending is not recorded to its end yet.
+    /// It is not at its end yet: the request that failed is sent again when its lane gets to it.
+    GoesAgain {
+        /// When it was begun: UTC milliseconds.
+        since: i64,
+        /// How often a send of it was reported as failed.
+        failures: u32,
+    },
+    /// The answer to the request is not recorded yet.
     UnderWay,
     /// It arrived, or the report was acted on before.
     NoNews,
     /// Nothing is known of it (any more).
     Unknown,
+}
+
+/// What followed from writing an outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The lanes to which something was moved that waited.
+    pub released: Vec<Released>,
+    /// True if a request is to be sent again before the dispatch can be done: it was reported as failed meanwhile.
+    pub goes_again: bool,
 }
 
 /// What became of a request.

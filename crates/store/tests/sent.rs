@@ -4,8 +4,9 @@
 
 use interline_envelope::{Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
 use interline_store::{
-    DispatchState, FailedLater, HeldBody, HeldStage, NewCopy, NewDispatch, NewSent, ReadUpTo,
-    ReceiptWanted, RequestOutcome, RequestPlan, RequestState, Settings, SqliteStore, Store,
+    DispatchRow, DispatchState, FailedLater, HeldBody, HeldStage, NewCopy, NewDispatch, NewSent,
+    ReadUpTo, ReceiptWanted, RequestOutcome, RequestPlan, RequestState, Settings, SqliteStore,
+    Store,
 };
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -44,18 +45,85 @@ async fn begun(folder: &tempfile::TempDir, requests: usize) -> (SqliteStore, i64
 }
 
 async fn send(store: &SqliteStore, time: i64, n: u16, last: bool) {
-    let outcome = RequestOutcome::Sent { native_ids: vec![native("first")] };
+    sent_as(store, time, n, "first", last).await;
+}
+
+/// Records that a request was sent; true if one is to be sent again.
+async fn sent_as(store: &SqliteStore, time: i64, n: u16, native_id: &str, last: bool) -> bool {
+    let outcome = RequestOutcome::Sent { native_ids: vec![native(native_id)] };
     let finish = last.then_some(DispatchState::Done);
-    store.outcome(id(1), time, n, outcome, Vec::new(), finish).await.unwrap();
+    store.outcome(id(1), time, n, outcome, Vec::new(), finish).await.unwrap().goes_again
+}
+
+async fn row(store: &SqliteStore, time: i64) -> DispatchRow {
+    store.dispatch(id(1), time).await.unwrap().unwrap()
+}
+
+/// Both parts of a message go to a person who has to write first, and both are reported as failed: the second report
+/// comes when the first part waits in its lane already.
+#[tokio::test]
+async fn g5_a_part_that_fails_while_its_message_waits_in_its_lane_is_sent_again_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 2).await;
+    sent_as(&store, time, 0, "x", false).await;
+    assert!(!sent_as(&store, time, 1, "y", true).await);
+    let failed = async |n, id_: &str| store.failed_later(id(1), n, &native(id_)).await.unwrap();
+    assert!(matches!(failed(0, "x").await, FailedLater::Sent { .. }));
+    store.reopen(id(1), time).await.unwrap();
+    assert_eq!(failed(1, "y").await, FailedLater::GoesAgain { since: 5, failures: 2 });
+    let states = row(&store, time).await.requests.into_iter().map(|request| request.state);
+    assert!(states.eq([RequestState::Planned, RequestState::Planned]));
+    assert_eq!(failed(1, "y").await, FailedLater::NoNews);
+    // An attempt that began before the second report believes that the second part is there.
+    store.intend(id(1), time, 0, time).await.unwrap();
+    sent_as(&store, time, 0, "x2", false).await;
+    let believed = RequestOutcome::Sent { native_ids: Vec::new() };
+    let done = Some(DispatchState::Done);
+    let recorded = store.outcome(id(1), time, 1, believed, Vec::new(), done).await.unwrap();
+    assert!(recorded.goes_again);
+    assert_eq!(row(&store, time).await.state, DispatchState::Open);
+    store.intend(id(1), time, 1, time).await.unwrap();
+    assert!(!sent_as(&store, time, 1, "y2", true).await);
+    assert_eq!(row(&store, time).await.state, DispatchState::Done);
+}
+
+/// The answer was lost, the next try was refused, and then the first is said to have failed.
+#[tokio::test]
+async fn g5_what_is_to_be_sent_again_anyway_is_not_settled_by_the_failure_of_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 1).await;
+    let outcome = RequestOutcome::Uncertain;
+    store.outcome(id(1), time, 0, outcome, Vec::new(), None).await.unwrap();
+    let failed = async || store.failed_later(id(1), 0, &native("x")).await.unwrap();
+    assert_eq!(failed().await, FailedLater::GoesAgain { since: 5, failures: 1 });
+    assert_eq!(failed().await, FailedLater::NoNews);
+    assert_eq!(row(&store, time).await.requests[0].state, RequestState::Planned);
+}
+
+#[tokio::test]
+async fn g2_a_failure_that_a_dead_letter_tells_of_is_no_news_before_the_message_is_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 1).await;
+    sent_as(&store, time, 0, "x", true).await;
+    let failed = async |id_: &str| store.failed_later(id(1), 0, &native(id_)).await.unwrap();
+    assert!(matches!(failed("x").await, FailedLater::Sent { .. }));
+    assert!(matches!(failed("x").await, FailedLater::Sent { .. }), "there may be no letter yet");
+    store.failure_told(id(1)).await.unwrap();
+    assert_eq!(failed("x").await, FailedLater::NoNews);
+    store.reopen(id(1), time).await.unwrap();
+    store.intend(id(1), time, 0, time).await.unwrap();
+    sent_as(&store, time, 0, "y", true).await;
+    assert!(matches!(failed("y").await, FailedLater::Sent { .. }));
+    assert!(matches!(failed("y").await, FailedLater::Sent { .. }), "this one was not told yet");
 }
 
 #[tokio::test]
 async fn the_one_request_that_failed_later_is_sent_again_and_its_neighbours_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let (store, time) = begun(&folder, 2).await;
-    send(&store, time, 0, false).await;
     let early = store.failed_later(id(1), 0, &native("first")).await.unwrap();
-    assert_eq!(early, FailedLater::UnderWay);
+    assert_eq!(early, FailedLater::UnderWay, "its answer may be on its way");
+    send(&store, time, 0, false).await;
     send(&store, time, 1, true).await;
     let failed = store.failed_later(id(1), 0, &native("first")).await.unwrap();
     let FailedLater::Sent { body, since, failures, .. } = failed else { panic!("{failed:?}") };
@@ -128,7 +196,7 @@ async fn g2_a_failure_that_is_told_again_is_no_news_once_the_message_was_sent_ag
         RequestState::Planned,
         "old news says nothing of the next send"
     );
-    send(&store, time, 0, true).await;
+    sent_as(&store, time, 0, "second", true).await;
     assert_eq!(told("first").await, FailedLater::NoNews);
     assert!(matches!(told("second").await, FailedLater::Sent { failures: 2, .. }));
     assert_eq!(store.failed_later(id(9), 0, &native("x")).await.unwrap(), FailedLater::Unknown);

@@ -138,10 +138,10 @@ async fn g3_a_dependent_waits_for_the_end_of_the_dispatch_that_brings_its_messag
     store.begin(carrier.clone(), 1).await.unwrap();
     let sent = RequestOutcome::Sent { native_ids: vec!["n".into()] };
     let half = store.outcome(carrier.id, carrier.time, 0, sent.clone(), vec![], None);
-    assert_eq!(half.await.unwrap(), [], "a part of it is not the end");
+    assert_eq!(half.await.unwrap().released, [], "a part of it is not the end");
     let done = Some(DispatchState::Done);
     let whole = store.outcome(carrier.id, carrier.time, 0, sent, vec![], done);
-    assert_eq!(whole.await.unwrap(), released());
+    assert_eq!(whole.await.unwrap().released, released());
     assert_eq!(held(&store).await, [1]);
     assert_eq!(store.park_if_absent(parked(2, awaits())).await.unwrap(), Parked::Here);
     store.park_if_absent(parked(3, Awaited::End(id(8)))).await.unwrap();
@@ -210,6 +210,23 @@ async fn g5_a_held_row_that_is_parked_is_in_one_place_at_a_time() {
     assert_eq!(store.info().await.unwrap().parked_rows, 0);
 }
 
+/// Its time was up while nothing could be sent for its account: another was parked meanwhile.
+#[tokio::test]
+async fn g3_what_is_parked_once_more_stands_before_what_was_parked_since() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let awaits = || Awaited::Message(message(ALICE, "m"));
+    store.park_if_absent(parked(1, awaits())).await.unwrap();
+    store.parked_expired(100).await.unwrap();
+    store.park_if_absent(parked(2, awaits())).await.unwrap();
+    let rows = store.held_peek(HeldStage::Deliver, lane(), None, 9).await.unwrap();
+    let again = NewParked { held: Some(rows[0].seq), ..parked(1, awaits()) };
+    assert_eq!(store.park_if_absent(again).await.unwrap(), Parked::Waits);
+    let original = NewCopy { is_original: true, receipt: None, ..copy(1, ALICE, "m", 0, 0) };
+    store.record_copies(vec![original]).await.unwrap();
+    assert_eq!(held(&store).await, [1, 2]);
+}
+
 #[tokio::test]
 async fn g9_parked_rows_are_bounded() {
     let folder = tempfile::tempdir().unwrap();
@@ -219,7 +236,7 @@ async fn g9_parked_rows_are_bounded() {
     let awaits = || Awaited::Message(message(ALICE, "m"));
     store.park_if_absent(parked(1, awaits())).await.unwrap();
     let full = store.park_if_absent(parked(2, awaits())).await;
-    assert!(matches!(full, Err(StoreError::HeldFull { max: 1 })));
+    assert!(matches!(full, Err(StoreError::ParkedFull { max: 1 })));
 }
 
 #[tokio::test]
@@ -323,6 +340,26 @@ async fn g5_the_late_echo_of_a_send_that_was_made_twice_settles_no_other_send() 
         row.requests[0].state,
         RequestState::Sent { native_ids: vec!["next".into()], at: Some(30) }
     );
+}
+
+/// Of the first nobody knows; the second was refused; then an echo comes, of the first or of the third.
+#[tokio::test]
+async fn g5_an_echo_settles_its_message_whichever_of_its_sends_it_is_of() {
+    for tried_again in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open(folder.path());
+        let new = new_dispatch(1, Some("text:ok"));
+        store.begin(new.clone(), 10).await.unwrap();
+        for (outcome, at) in [(RequestOutcome::Uncertain, 20), (RequestOutcome::NotSent, 30)] {
+            store.outcome(new.id, new.time, 0, outcome, vec![], None).await.unwrap();
+            if tried_again || at == 20 {
+                store.intend(new.id, new.time, 0, at).await.unwrap();
+            }
+        }
+        assert_eq!(recognised(&store, "n", "text:ok").await, EchoOf::Ours);
+        let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
+        assert!(matches!(row.requests[0].state, RequestState::Sent { .. }), "{tried_again}");
+    }
 }
 
 fn read_by_all(copy: &str) -> ReadByAll {

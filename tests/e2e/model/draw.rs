@@ -104,6 +104,12 @@ pub(super) enum Act {
     Kill {
         after_ms: u64,
     },
+    /// Says a text that a platform takes without an answer; the daemon is killed that long after.
+    DiesSending {
+        who: usize,
+        on: usize,
+        after_ms: u64,
+    },
 }
 
 /// What is done about a text that was just said.
@@ -507,6 +513,13 @@ impl Drawer<'_> {
             return None;
         }
         self.kills += 1;
-        Some(Act::Kill { after_ms: self.dice.below(150) as u64 })
+        let after_ms = self.dice.below(150) as u64;
+        if self.dice.below(2) == 0 {
+            return Some(Act::Kill { after_ms });
+        }
+        let who = self.anybody();
+        let on = (who + 1 + self.dice.below(self.cast.len() - 1)) % self.cast.len();
+        self.hears(who);
+        Some(Act::DiesSending { who, on, after_ms })
     }
 }

@@ -85,12 +85,20 @@ impl<G: Ground> Stage<G> {
                 self.ground.platforms().of(kind).order(order);
             }
             Act::Broker(how) => self.ground.broker_fails(how),
-            Act::Kill { after_ms } => {
-                // Not until anything: the moment is to be any.
-                tokio::time::sleep(Duration::from_millis(after_ms)).await;
-                self.ground.kill().await;
+            Act::Kill { after_ms } => self.dies(after_ms).await,
+            Act::DiesSending { who, on, after_ms } => {
+                let platform = self.ground.platforms().of(self.seats[on].kind);
+                platform.order(Order::next(Fault::TakeThenHang));
+                self.say(who, self.reference.next_text(), None);
+                self.dies(after_ms).await;
             }
         }
+    }
+
+    async fn dies(&mut self, after_ms: u64) {
+        // Not until anything: the moment is to be any.
+        tokio::time::sleep(Duration::from_millis(after_ms)).await;
+        self.ground.kill().await;
     }
 
     fn phone(&self, who: usize) -> Phone {

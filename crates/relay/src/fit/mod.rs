@@ -28,7 +28,7 @@ use interline_envelope::{Kind, Part};
 
 /// Plans what is to be sent for one dispatch. The markers are left to the caller.
 ///
-/// Source: the degrade table of the bridge contract, row by row.
+/// `docs/fidelity.md` shows what comes of each kind on each platform.
 pub fn fit(input: &FitInput<'_>) -> Plan {
     if input.envelope.parts.iter().any(|part| matches!(part, Part::Sealed { .. })) {
         let form = Form::Refusal(Refusal::Sealed);

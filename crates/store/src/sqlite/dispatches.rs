@@ -152,7 +152,16 @@ fn open_send(
     }
 }
 
-/// Answers with the time of the request's intent, where it was intended.
+/// What followed from an outcome.
+pub(super) struct Outcome {
+    /// The time of the request's intent, where it was intended.
+    pub(super) intended_at: Option<i64>,
+    /// The platform reported meanwhile that this send failed: there is no copy of it.
+    pub(super) has_failed: bool,
+    /// False if a request is to be sent again.
+    pub(super) is_done: bool,
+}
+
 pub(super) fn outcome(
     db: &mut Db,
     id: DispatchId,
@@ -160,14 +169,22 @@ pub(super) fn outcome(
     n: u16,
     outcome: &RequestOutcome,
     finish: Option<DispatchState>,
-) -> Result<Option<i64>, StoreError> {
+) -> Result<Outcome, StoreError> {
     let (place, mut row) = locate(db, id, time)?.ok_or(StoreError::Unknown)?;
     if row.state == DispatchState::Done {
-        return Ok(None);
+        return Ok(Outcome { intended_at: None, has_failed: false, is_done: true });
     }
     let request = row.requests.get_mut(usize::from(n)).ok_or(StoreError::Unknown)?;
     let intended_at = request.state.intended_at();
+    // What is planned again failed since this attempt looked. What was sent before it began has no ids any more.
+    let has_failed = match (&request.state, outcome) {
+        (RequestState::Planned, RequestOutcome::Sent { native_ids }) => {
+            native_ids.is_empty() || sent::has_failed(db, id, native_ids)?
+        }
+        (_, _) => false,
+    };
     request.state = match (&request.state, outcome) {
+        (RequestState::Planned, RequestOutcome::Sent { .. }) if has_failed => RequestState::Planned,
         (_, RequestOutcome::Sent { native_ids }) => {
             RequestState::Sent { native_ids: native_ids.clone(), at: intended_at }
         }
@@ -186,11 +203,34 @@ pub(super) fn outcome(
     {
         echoes::close(db, to, id, n)?;
     }
-    if let Some(state) = finish {
+    let is_sent = |request: &RequestRow| matches!(request.state, RequestState::Sent { .. });
+    let is_done = row.requests.iter().all(is_sent);
+    if let Some(state) = finish.filter(|state| is_done || *state != DispatchState::Done) {
         end(&mut row, state);
     }
     write(db, id, place, &row)?;
-    Ok(intended_at)
+    Ok(Outcome { intended_at, has_failed, is_done })
+}
+
+/// A request of an open dispatch failed after the platform took it: it is sent again. True if that could be said, which
+/// it cannot while it is not known what became of the request.
+pub(super) fn plan_again(
+    db: &mut Db,
+    id: DispatchId,
+    time: i64,
+    n: u16,
+) -> Result<bool, StoreError> {
+    let Some((place, mut row)) = locate(db, id, time)? else { return Ok(false) };
+    let Some(request) = row.requests.get_mut(usize::from(n)) else { return Ok(false) };
+    match request.state {
+        RequestState::Intended { .. } => return Ok(false),
+        RequestState::Planned | RequestState::Rejected => {}
+        RequestState::Sent { .. } => {
+            request.state = RequestState::Planned;
+            write(db, id, place, &row)?;
+        }
+    }
+    Ok(true)
 }
 
 /// A finished row is kept for its state alone; the plans, which hold content, go.

@@ -22,8 +22,8 @@ struct OpenSend {
     likeness: Redacted<String>,
     /// When its intent was written: UTC milliseconds. An echo is not older than its send.
     at: i64,
-    /// True for one that was sent again, and whose outcome is known: one more echo of it may come, and must not be taken
-    /// for that of another send.
+    /// True for one of unknown fate that was tried again, and whose later outcome is known: one more echo of it may come,
+    /// and must not be taken for that of another send.
     surplus: bool,
     /// The echo that came. The copy is recorded later, and the same echo may come once more before that.
     echo: Option<Redacted<String>>,
@@ -130,11 +130,10 @@ pub(super) fn recognise(
     };
     if let Some(send) = list.iter_mut().find(is_like) {
         send.echo = Some(native_id.clone());
-        let (dispatch, n, is_surplus) = (send.dispatch, send.n, send.surplus);
+        let (dispatch, n) = (send.dispatch, send.n);
         save(db, &key, &list)?;
-        if !is_surplus {
-            dispatches::settle(db, dispatch, n, std::slice::from_ref(native_id))?;
-        }
+        // Whichever send of it this was: it is there, and is not to be sent again.
+        dispatches::settle(db, dispatch, n, std::slice::from_ref(native_id))?;
         return Ok(EchoOf::Ours);
     }
     let is_open = list.iter().any(|send| !send.surplus && send.echo.is_none());

@@ -21,6 +21,9 @@ struct Value {
     body: Vec<u8>,
     held_at: i64,
     attempts: u32,
+    /// Its number among the parked rows, if it was one: it stands there again when it is parked once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parked: Option<i64>,
 }
 
 pub(super) fn append(
@@ -32,7 +35,7 @@ pub(super) fn append(
 ) -> Result<Vec<u64>, StoreError> {
     let mut seqs = Vec::with_capacity(bodies.len());
     for body in bodies {
-        seqs.push(insert_once(db, stage, lane, account, body)?);
+        seqs.push(insert_once(db, stage, lane, account, body, None)?);
     }
     let rows: u64 = db
         .connection
@@ -59,13 +62,37 @@ fn takes_too_much(db: &Db, lane: LaneId, rows: u64) -> Result<bool, StoreError> 
     Ok(own > (max / 10).max(LANE_ROWS_MIN))
 }
 
+/// Holds what was parked, under the number that it had there.
+pub(super) fn let_go(
+    db: &Db,
+    lane: LaneId,
+    account: &AccountRef,
+    body: &HeldBody,
+    parked: i64,
+) -> Result<u64, StoreError> {
+    insert_once(db, HeldStage::Deliver, lane, account, body, Some(parked))
+}
+
+/// The number that a held row had among the parked ones; nothing if it was none of them, or cannot be opened.
+pub(super) fn number_parked(db: &Db, seq: u64) -> Result<Option<i64>, StoreError> {
+    let seq = number(seq)?;
+    let sealed: Option<Vec<u8>> = db
+        .connection
+        .prepare_cached("SELECT value FROM held WHERE seq = ?1")?
+        .query_row([seq], |row| row.get(0))
+        .optional()?;
+    let value = sealed.and_then(|sealed| db.keyed.open::<Value>(TABLE, seq, &sealed).ok());
+    Ok(value.and_then(|value| value.parked))
+}
+
 /// Appends a row, or finds the one that the lane holds of this dispatch already.
-pub(super) fn insert_once(
+fn insert_once(
     db: &Db,
     stage: HeldStage,
     lane: LaneId,
     account: &AccountRef,
     body: &HeldBody,
+    parked: Option<i64>,
 ) -> Result<u64, StoreError> {
     let held: Option<Columns> = db
         .connection
@@ -79,10 +106,10 @@ pub(super) fn insert_once(
         // cannot be opened keeps nothing.
         Some(row) if body.first || opened(db, row.clone()).is_err() => {
             remove(db, row.0)?;
-            insert(db, stage, lane, account, body)
+            insert(db, stage, lane, account, body, parked)
         }
         Some((seq, ..)) => public(seq),
-        None => insert(db, stage, lane, account, body),
+        None => insert(db, stage, lane, account, body, parked),
     }
 }
 
@@ -92,6 +119,7 @@ fn insert(
     lane: LaneId,
     account: &AccountRef,
     body: &HeldBody,
+    parked: Option<i64>,
 ) -> Result<u64, StoreError> {
     // The number is part of the seal, so the row is made first and filled then, within one transaction.
     let first = if body.first { Some(next_first(db)?) } else { None };
@@ -107,6 +135,7 @@ fn insert(
         body: body.body.clone(),
         held_at: body.held_at,
         attempts: body.attempts,
+        parked,
     };
     let sealed = db.keyed.seal(TABLE, seq, &value)?;
     db.connection

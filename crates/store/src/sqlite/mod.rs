@@ -21,8 +21,8 @@ mod writer;
 use crate::{
     Begun, Copy, DispatchRow, DispatchState, EchoOf, FailedLater, HeldBody, HeldLane, HeldRow,
     HeldStage, Info, Intent, Known, NativeMessage, NewCopy, NewDispatch, NewParked, NewSent,
-    Parked, Reacted, ReadUpTo, Reading, Released, RequestOutcome, ServiceWindow, Settings, Settled,
-    Store, StoreError,
+    Parked, Reacted, ReadUpTo, Reading, Recorded, Released, RequestOutcome, ServiceWindow,
+    Settings, Settled, Store, StoreError,
 };
 use async_trait::async_trait;
 use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, LaneId, Redacted, RootKey};
@@ -189,20 +189,22 @@ impl Store for SqliteStore {
         outcome: RequestOutcome,
         new_copies: Vec<NewCopy>,
         finish: Option<DispatchState>,
-    ) -> Result<Vec<Released>, StoreError> {
+    ) -> Result<Recorded, StoreError> {
         self.executor
             .run(move |db| {
-                let intended_at = dispatches::outcome(db, id, time, n, &outcome, finish)?;
+                let written = dispatches::outcome(db, id, time, n, &outcome, finish)?;
+                let goes_again = finish == Some(DispatchState::Done) && !written.is_done;
                 let mut new_copies = new_copies;
+                new_copies.retain(|copy| copy.is_original || !written.has_failed);
                 // A person may read a message before its answer has come back to us.
                 for copy in &mut new_copies {
-                    copy.at = intended_at.unwrap_or(copy.at);
+                    copy.at = written.intended_at.unwrap_or(copy.at);
                 }
                 let mut released = copies::record(db, &new_copies)?;
-                if finish.is_some() {
+                if finish.is_some() && !goes_again {
                     released.extend(parked::release_end(db, id)?);
                 }
-                Ok(released)
+                Ok(Recorded { released, goes_again })
             })
             .await
     }
@@ -253,6 +255,10 @@ impl Store for SqliteStore {
     ) -> Result<FailedLater, StoreError> {
         let native_id = native_id.clone();
         self.executor.run(move |db| sent::failed(db, id, n, &native_id)).await
+    }
+
+    async fn failure_told(&self, id: DispatchId) -> Result<(), StoreError> {
+        self.executor.run(move |db| sent::failure_told(db, id)).await
     }
 
     async fn record_copies(&self, new_copies: Vec<NewCopy>) -> Result<Vec<Released>, StoreError> {

@@ -44,7 +44,10 @@ pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreEr
     if is_here {
         return Ok(Parked::Here);
     }
+    // What waited before keeps its place among what waits: others may have been parked since.
+    let mut place = None;
     if let Some(seq) = new.held {
+        place = held::number_parked(db, seq)?;
         held::release(db, HeldStage::Deliver, new.lane, seq)?;
     }
     if is_parked(db, new.dispatch)? {
@@ -55,13 +58,13 @@ pub(super) fn park_if_absent(db: &Db, new: &NewParked) -> Result<Parked, StoreEr
         .prepare_cached("SELECT count(*) FROM parked")?
         .query_row([], |row| row.get(0))?;
     if rows >= db.settings.parked_rows_max {
-        return Err(StoreError::HeldFull { max: db.settings.parked_rows_max });
+        return Err(StoreError::ParkedFull { max: db.settings.parked_rows_max });
     }
     db.connection
         .prepare_cached(
-            "INSERT INTO parked (target, until, dispatch, value) VALUES (?1, ?2, ?3, x'')",
+            "INSERT INTO parked (seq, target, until, dispatch, value) VALUES (?1, ?2, ?3, ?4, x'')",
         )?
-        .execute((target.number, new.until, new.dispatch.as_bytes()))?;
+        .execute((place, target.number, new.until, new.dispatch.as_bytes()))?;
     let seq = db.connection.last_insert_rowid();
     let value = Value {
         target: target.whole,
@@ -155,7 +158,7 @@ fn take(db: &Db, rows: impl Iterator<Item = Row>) -> Result<Vec<Released>, Store
             first: true,
         };
         let account = AccountRef::new(value.platform, &value.account);
-        held::insert_once(db, HeldStage::Deliver, value.lane, &account, &body)?;
+        held::let_go(db, value.lane, &account, &body, seq)?;
         db.connection.prepare_cached("DELETE FROM parked WHERE seq = ?1")?.execute([seq])?;
         let one = Released { account, lane: value.lane };
         if !released.contains(&one) {

@@ -31,6 +31,9 @@ struct Value {
     arrived: Vec<u16>,
     /// The native ids that were reported as failed: each send has another, so a repeated report is no news.
     failed: Vec<Redacted<String>>,
+    /// True once a dead letter tells of the last of these.
+    #[serde(default)]
+    told: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -79,6 +82,7 @@ pub(super) fn keep(db: &Db, new: &NewSent) -> Result<(), StoreError> {
         plans: new.plans.iter().map(|plan| Plan(plan.body.clone())).collect(),
         arrived: Vec::new(),
         failed: Vec::new(),
+        told: false,
     };
     write(db, seq, &value)?;
     db.connection
@@ -121,13 +125,18 @@ pub(super) fn failed(
         (Some(DispatchState::Done), false) => {
             dispatches::restore_dead(db, id, value.time, restored(&value, n))?;
         }
-        // Whoever heard it first may have died before the message went back to its lane.
+        (Some(DispatchState::Dead), true) if value.told => return Ok(FailedLater::NoNews),
+        // Whoever heard it first may have died before the message went back to its lane, or became a dead letter.
         (Some(DispatchState::Dead), true) => return Ok(sent(&value)),
         (Some(DispatchState::Dead), false) => {
             // Another request of a message that goes back to its lane already.
             dispatches::reject(db, id, value.time, n)?;
         }
-        (Some(DispatchState::Open), false) => return Ok(FailedLater::UnderWay),
+        (Some(DispatchState::Open), false) => {
+            if !dispatches::plan_again(db, id, value.time, n)? {
+                return Ok(FailedLater::UnderWay);
+            }
+        }
         (Some(DispatchState::Done | DispatchState::Open), true)
         | (Some(DispatchState::Refused) | None, _) => return Ok(FailedLater::NoNews),
     }
@@ -135,8 +144,26 @@ pub(super) fn failed(
         copies::forget(db, &Address { account: account_of(&value), user }, native_id)?;
     }
     value.failed.push(native_id.clone());
+    value.told &= state == Some(DispatchState::Dead);
     write(db, seq, &value)?;
-    Ok(if state == Some(DispatchState::Dead) { FailedLater::NoNews } else { sent(&value) })
+    Ok(match state {
+        Some(DispatchState::Open) => {
+            FailedLater::GoesAgain { since: value.since, failures: failures(&value) }
+        }
+        Some(DispatchState::Dead) => FailedLater::NoNews,
+        Some(DispatchState::Done | DispatchState::Refused) | None => sent(&value),
+    })
+}
+
+/// A dead letter tells that a dispatch failed.
+pub(super) fn failure_told(db: &Db, id: DispatchId) -> Result<(), StoreError> {
+    let Some((seq, mut value)) = find(db, id)? else { return Ok(()) };
+    value.told = true;
+    write(db, seq, &value)
+}
+
+fn failures(value: &Value) -> u32 {
+    u32::try_from(value.failed.len()).unwrap_or(u32::MAX)
 }
 
 /// True if a send with one of these native ids was reported as failed.
@@ -158,7 +185,7 @@ fn sent(value: &Value) -> FailedLater {
         account: account_of(value),
         body: value.body.clone(),
         since: value.since,
-        failures: u32::try_from(value.failed.len()).unwrap_or(u32::MAX),
+        failures: failures(value),
     }
 }
 
