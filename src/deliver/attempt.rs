@@ -17,7 +17,7 @@ use crate::live::Live;
 use crate::media::NotCarried;
 use futures_util::FutureExt;
 use interline_bridge_api::{Certainty, Class, Failure, Outcome, Request, RetryVerdict, Scope};
-use interline_envelope::{Dispatch, DispatchId, Kind, Part, Redacted};
+use interline_envelope::{Dispatch, DispatchId, Part, Redacted};
 use interline_relay::excerpt;
 use interline_store::{
     Awaited, DispatchRow, DispatchState, NativeMessage, NewCopy, ReceiptWanted, RequestOutcome,
@@ -88,7 +88,8 @@ impl Delivering {
                 reason: Reason::CodecPanicked,
                 error: "delivering it panicked; this is a bug".to_owned(),
             },
-            Ok(Ok(Step::Dead { error, .. })) if is_fleeting(of.dispatch.envelope.kind) => {
+            // No dead letter is put down for it.
+            Ok(Ok(Step::Dead { error, .. })) if of.dispatch.envelope.kind.is_fleeting() => {
                 debug!(dispatch_id = %of.dispatch.id, error, disposition = "refused", "a receipt comes to nothing");
                 let ended = self.end(&of.dispatch, DispatchState::Refused).await;
                 ended.unwrap_or_else(|_| Step::Again { after: self.backoff(&of) })
@@ -532,11 +533,6 @@ impl Delivering {
                 .to_owned(),
         })
     }
-}
-
-/// True for what nobody misses: no dead letter is put down for it.
-const fn is_fleeting(kind: Kind) -> bool {
-    matches!(kind, Kind::Status | Kind::Typing)
 }
 
 /// True if files are to be carried to the target.

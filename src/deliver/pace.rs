@@ -7,7 +7,7 @@
 use super::account::Delivering;
 use super::gate::PauseReason;
 use crate::live::Live;
-use interline_envelope::{Address, Dispatch, Kind};
+use interline_envelope::{Address, Dispatch};
 use interline_relay::{Bucket, Budgets, Charge, Pairs, Quota};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -102,7 +102,7 @@ impl Pacing {
 impl Delivering {
     /// How long until one may be sent to the person of a dispatch; nothing if at once.
     pub(super) fn too_early(&self, live: &Live, dispatch: &Dispatch) -> Option<Duration> {
-        let is_message = !matches!(dispatch.envelope.kind, Kind::Status | Kind::Typing);
+        let is_message = !dispatch.envelope.kind.is_fleeting();
         let account = self.account_now(live).filter(|_| is_message)?;
         let wait = self.pacing.pair_wait(&account.budgets, &dispatch.to);
         (!wait.is_zero()).then_some(wait + CLOCKS_APART)

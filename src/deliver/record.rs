@@ -115,6 +115,7 @@ impl Delivering {
         let Ok(body) = self.wire().seal(dispatch) else { return Ok(()) };
         let sent = NewSent {
             id: dispatch.id,
+            envelope: dispatch.envelope.id,
             time: dispatch.envelope.time,
             to: dispatch.to.clone(),
             body,

@@ -8,7 +8,7 @@ use super::plan::{recipient, render};
 use super::windows::Listener;
 use crate::clock::now_ms;
 use interline_bridge_api::{Outcome, Outgoing};
-use interline_envelope::{Dispatch, Kind};
+use interline_envelope::Dispatch;
 use interline_relay::Passage;
 use interline_store::StoreError;
 use std::panic::AssertUnwindSafe;
@@ -26,7 +26,7 @@ impl Delivering {
     ) -> Result<Option<Duration>, StoreError> {
         let account = self.account_now(&self.live());
         let hours = account.and_then(|account| account.bridge.manifest().window_hours);
-        let is_message = !matches!(dispatch.envelope.kind, Kind::Status | Kind::Typing);
+        let is_message = !dispatch.envelope.kind.is_fleeting();
         let Some(hours) = hours.filter(|_| is_message) else { return Ok(None) };
         Ok(match self.context.windows.passage(&dispatch.to, hours, now_ms()).await? {
             Passage::Open => None,

@@ -54,6 +54,11 @@ impl Kind {
             Self::Unsupported => "unsupported",
         }
     }
+
+    /// True for what tells of messages and is none: nobody misses it, and it asks for no budget and no open window.
+    pub const fn is_fleeting(self) -> bool {
+        matches!(self, Self::Status | Self::Typing)
+    }
 }
 
 /// Who spoke, in the platform's ids. All of it belongs to a person.

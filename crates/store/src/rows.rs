@@ -211,6 +211,8 @@ pub enum Begun {
 pub struct NewSent {
     /// Which.
     pub id: DispatchId,
+    /// What it carries.
+    pub envelope: EnvelopeId,
     /// Its envelope's time.
     pub time: i64,
     /// Whom it is for.

@@ -39,7 +39,8 @@ async fn begun(folder: &tempfile::TempDir, requests: usize) -> (SqliteStore, i64
         reaction: None,
     };
     store.begin(new, time).await.unwrap();
-    let sent = NewSent { id: id(1), time, to, body: b"sealed".to_vec(), plans, since: 5 };
+    let (envelope, body) = (EnvelopeId::from_bytes([1; 16]), b"sealed".to_vec());
+    let sent = NewSent { id: id(1), envelope, time, to, body, plans, since: 5 };
     store.keep_sent(sent).await.unwrap();
     (store, time)
 }
@@ -135,32 +136,57 @@ async fn the_one_request_that_failed_later_is_sent_again_and_its_neighbours_are_
     assert!(matches!(row.requests[1].state, RequestState::Sent { .. }));
 }
 
-#[tokio::test]
-async fn what_failed_later_is_no_copy_any_more_and_is_read_by_nobody() {
-    let folder = tempfile::tempdir().unwrap();
-    let (store, time) = begun(&folder, 1).await;
-    let (bob, alice) = ("whatsapp/1/15550001111", "messenger/2/7");
-    let (bob, alice) = (Address::parse(bob).unwrap(), Address::parse(alice).unwrap());
-    let message = EnvelopeId::from_bytes([1; 16]);
-    let copy = |native_id: &str, at| NewCopy {
+fn bob() -> Address {
+    Address::parse("whatsapp/1/15550001111").unwrap()
+}
+
+/// Bob's copy of what Alice wrote.
+fn copy(native_id: &str, at: i64) -> NewCopy {
+    let (bob, alice) = (bob(), Address::parse("messenger/2/7").unwrap());
+    NewCopy {
         account: bob.account.clone(),
         chat: bob.user.clone(),
         native_id: native(native_id),
-        envelope: message,
-        participant: bob.clone(),
+        envelope: EnvelopeId::from_bytes([1; 16]),
+        participant: bob,
         part: 0,
         excerpt: None,
         author: None,
         is_original: false,
         writer: alice.clone(),
-        receipt: Some(ReceiptWanted { author: alice.clone(), readers: 1 }),
+        receipt: Some(ReceiptWanted { author: alice, readers: 1 }),
         at,
-    };
-    let sends = async |native_id: &str, at| {
-        let outcome = RequestOutcome::Sent { native_ids: vec![native(native_id)] };
-        let (copies, finish) = (vec![copy(native_id, at)], Some(DispatchState::Done));
-        store.outcome(id(1), time, 0, outcome, copies, finish).await.unwrap();
-    };
+    }
+}
+
+/// The one request of a dispatch was sent, and Bob has it by that id.
+async fn arrives(store: &SqliteStore, time: i64, native_id: &str, at: i64) {
+    let outcome = RequestOutcome::Sent { native_ids: vec![native(native_id)] };
+    let (copies, finish) = (vec![copy(native_id, at)], Some(DispatchState::Done));
+    store.outcome(id(1), time, 0, outcome, copies, finish).await.unwrap();
+}
+
+/// The answer to the first was lost, and nothing told of it before the second was sent.
+#[tokio::test]
+async fn g2_the_failure_of_a_send_that_another_took_the_place_of_is_no_news() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 1).await;
+    let outcome = RequestOutcome::Uncertain;
+    store.outcome(id(1), time, 0, outcome, Vec::new(), None).await.unwrap();
+    store.intend(id(1), time, 0, time + 1).await.unwrap();
+    arrives(&store, time, "second", time + 2).await;
+    let failed = async |id_: &str| store.failed_later(id(1), 0, &native(id_)).await.unwrap();
+    assert_eq!(failed("first").await, FailedLater::NoNews);
+    assert_eq!(row(&store, time).await.state, DispatchState::Done);
+    assert!(matches!(failed("second").await, FailedLater::Sent { .. }));
+}
+
+#[tokio::test]
+async fn what_failed_later_is_no_copy_any_more_and_is_read_by_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 1).await;
+    let (bob, message) = (bob(), EnvelopeId::from_bytes([1; 16]));
+    let sends = async |native_id: &str, at| arrives(&store, time, native_id, at).await;
     let copies = async || store.copies_of(message, &bob).await.unwrap();
     sends("first", time).await;
     assert_eq!(copies().await.len(), 1);

@@ -5,7 +5,7 @@
 use super::writer::Db;
 use super::{copies, dispatches};
 use crate::{DispatchState, FailedLater, NewSent, RequestRow, RequestState, StoreError};
-use interline_envelope::{AccountRef, Address, DispatchId, Platform, Redacted};
+use interline_envelope::{AccountRef, Address, DispatchId, EnvelopeId, Platform, Redacted};
 use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,9 @@ struct Value {
     #[serde(with = "hex::serde")]
     body: Vec<u8>,
     time: i64,
+    /// Rows of the first version have none.
+    #[serde(default)]
+    envelope: Option<EnvelopeId>,
     since: i64,
     plans: Vec<Plan>,
     /// The requests that arrived.
@@ -78,6 +81,7 @@ pub(super) fn keep(db: &Db, new: &NewSent) -> Result<(), StoreError> {
         user: Some(new.to.user.clone()),
         body: new.body.clone(),
         time: new.time,
+        envelope: Some(new.envelope),
         since: new.since,
         plans: new.plans.iter().map(|plan| Plan(plan.body.clone())).collect(),
         arrived: Vec::new(),
@@ -122,6 +126,11 @@ pub(super) fn failed(
     let is_known = value.failed.contains(native_id);
     let state = dispatches::read(db, id, value.time)?.map(|row| row.state);
     match (state, is_known) {
+        (Some(DispatchState::Done), false) if is_superseded(db, &value, n, native_id)? => {
+            value.failed.push(native_id.clone());
+            write(db, seq, &value)?;
+            return Ok(FailedLater::NoNews);
+        }
         (Some(DispatchState::Done), false) => {
             dispatches::restore_dead(db, id, value.time, restored(&value, n))?;
         }
@@ -153,6 +162,21 @@ pub(super) fn failed(
         Some(DispatchState::Dead) => FailedLater::NoNews,
         Some(DispatchState::Done | DispatchState::Refused) | None => sent(&value),
     })
+}
+
+/// True if the request is known to be there by another id: this send was of unknown fate, and made once more.
+fn is_superseded(
+    db: &Db,
+    value: &Value,
+    n: u16,
+    native_id: &Redacted<String>,
+) -> Result<bool, StoreError> {
+    let (Some(envelope), Some(user)) = (value.envelope, value.user.clone()) else {
+        return Ok(false);
+    };
+    let there = copies::copies_of(db, envelope, &Address { account: account_of(value), user })?;
+    let mut of_part = there.iter().filter(|copy| copy.part == n).peekable();
+    Ok(of_part.peek().is_some() && of_part.all(|copy| copy.native_id != *native_id))
 }
 
 /// A dead letter tells that a dispatch failed.
