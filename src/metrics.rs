@@ -142,7 +142,7 @@ pub(crate) struct Levels {
 /// The gauges of one account.
 #[derive(Clone, Debug)]
 pub(crate) struct AccountLevels {
-    pub(crate) of: AccountRef,
+    pub(crate) account: AccountRef,
     pub(crate) lanes: usize,
     pub(crate) is_paused: bool,
 }
@@ -358,7 +358,7 @@ impl Metrics {
         let _reading = self.0.reading.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.lanes.clear();
         self.0.paused.clear();
-        for AccountLevels { of: account, lanes, is_paused } in levels.accounts {
+        for AccountLevels { account, lanes, is_paused } in levels.accounts {
             let label = of(&account);
             self.0.lanes.get_or_create(&label).set(i64::try_from(lanes).unwrap_or(i64::MAX));
             self.0.paused.get_or_create(&label).set(i64::from(is_paused));

@@ -191,8 +191,8 @@ impl Overview {
     /// The OpenMetrics text.
     pub(crate) async fn metrics(&self) -> Result<String, std::fmt::Error> {
         let levels = |account: &Arc<Delivering>| {
-            let (of, status) = (account.account_ref().clone(), account.status());
-            AccountLevels { of, lanes: status.lanes, is_paused: status.paused.is_some() }
+            let (account, status) = (account.account_ref().clone(), account.status());
+            AccountLevels { account, lanes: status.lanes, is_paused: status.paused.is_some() }
         };
         let info = self.store().await;
         self.0.metrics.render(Levels {

@@ -203,8 +203,8 @@ impl Daemon {
         info!(?sections, "the config was reloaded");
         crate::systemd::ready();
         // The relay reads its settings when it begins to consume.
-        let anew = [Section::Accounts, Section::Relay];
-        Ok(anew.iter().any(|section| changes.sections.contains(section)))
+        let begins_anew = |section: &Section| matches!(section, Section::Accounts | Section::Relay);
+        Ok(changes.sections.iter().any(begins_anew))
     }
 
     fn connect_config(&self) -> Result<ConnectConfig, DaemonError> {

@@ -119,11 +119,14 @@ impl Delivering {
         if dispatch.expires.is_some_and(|expires| expires <= now_ms()) {
             return self.end(dispatch, DispatchState::Refused).await;
         }
-        // Before the plan: what waits must not have uploaded its media.
-        let sends = row.as_ref().is_none_or(has_unsent);
-        // One of unknown fate may be on the phone: that is found out first.
-        let is_known = row.as_ref().is_some_and(|row| !row.requests.iter().any(is_uncertain));
-        if sends && is_known && self.is_out_of_date(dispatch).await? {
+        if row.as_ref().is_some_and(|row| row.requests.iter().any(is_rejected)) {
+            return Ok(refused_before());
+        }
+        // Before the plan: what waits must not have uploaded its media. What became of a send is found out before that:
+        // it may be on the phone.
+        let is_uncertain = row.as_ref().is_some_and(|row| row.requests.iter().any(is_intended));
+        let sends = row.as_ref().is_none_or(has_unsent) && !is_uncertain;
+        if sends && row.is_some() && self.is_out_of_date(dispatch).await? {
             debug!(dispatch_id = %dispatch.id, disposition = "refused", "its author took it back, or reacted anew");
             return self.end(dispatch, DispatchState::Refused).await;
         }
@@ -154,13 +157,9 @@ impl Delivering {
     /// Plans a dispatch that was not begun, or says what follows where there is no plan.
     async fn planned(&self, of: &Attempt) -> Result<Result<Vec<Planned>, Step>, StoreError> {
         let dispatch = &*of.dispatch;
-        // What is carried before the first request needs the account as well, and may be what tries whether it is back.
-        let mut _tries = None;
-        if has_media(dispatch) {
-            match self.pass_telling(dispatch).await {
-                Some((pass, _)) => _tries = Some(pass),
-                None => return Ok(Err(Step::Abandon)),
-            }
+        // What is carried before the first request needs the account as well.
+        if has_media(dispatch) && self.pass_telling(dispatch).await.is_none() {
+            return Ok(Err(Step::Abandon));
         }
         Ok(Err(match plan::plan(self, &self.live(), dispatch, Waits::of(of)).await {
             Ok(Plan { requests, tells }) => {
@@ -225,13 +224,13 @@ impl Delivering {
                     }
                     sent
                 }
-                Some(RequestState::Rejected) => Sent::Step(Step::Dead {
-                    reason: Reason::Permanent,
-                    error: "the platform refused it before; its dead letter was not put down then"
-                        .to_owned(),
-                }),
+                Some(RequestState::Rejected) => Sent::Step(refused_before()),
                 Some(RequestState::Intended { .. }) => {
-                    self.resolve_uncertain(of, n, request, last).await?
+                    match self.resolve_uncertain(of, n, request, last).await? {
+                        // It is asked anew whether the rest may follow.
+                        Sent::Yes => Sent::Step(Step::Again { after: Duration::ZERO }),
+                        Sent::Step(step) => Sent::Step(step),
+                    }
                 }
                 Some(RequestState::Planned) | None => {
                     let first_intent = begun.is_none();
@@ -415,7 +414,8 @@ impl Delivering {
                 Some(RequestState::Planned) => {
                     return Ok(Sent::Step(Step::Again { after: self.backoff(of) }));
                 }
-                Some(RequestState::Intended { .. } | RequestState::Rejected) | None => {}
+                Some(RequestState::Rejected) => return Ok(Sent::Step(refused_before())),
+                Some(RequestState::Intended { .. }) | None => {}
             }
             // While the broker is away no marker comes, and when it is back those of before are still on their way.
             let waits_since = self.hears_since().map(|since| since.max(began));
@@ -540,8 +540,20 @@ fn has_media(dispatch: &Dispatch) -> bool {
     dispatch.envelope.parts.iter().any(|part| matches!(part, Part::Media(_)))
 }
 
-const fn is_uncertain(request: &RequestRow) -> bool {
+const fn is_intended(request: &RequestRow) -> bool {
     matches!(request.state, RequestState::Intended { .. })
+}
+
+const fn is_rejected(request: &RequestRow) -> bool {
+    matches!(request.state, RequestState::Rejected)
+}
+
+/// What was refused has its dead letter, unless the daemon died before that, or the platform said so later.
+fn refused_before() -> Step {
+    Step::Dead {
+        reason: Reason::Permanent,
+        error: "the platform refused it, or said later that it failed for good".to_owned(),
+    }
 }
 
 /// True if a request is left that the platform is not known to have.

@@ -146,7 +146,7 @@ impl Gate {
     /// long, or nothing if it was closed already.
     pub(super) fn pause(&self, reason: PauseReason, asked: Option<Duration>) -> Option<Duration> {
         let mut inner = self.lock();
-        // One whose time is up was about to be tried.
+        // One whose time is up is being tried, by whoever says this: it begins anew.
         if matches!(inner.state, State::Paused { until, .. } if Instant::now() < until) {
             return None;
         }
@@ -304,7 +304,7 @@ mod tests {
         assert_eq!(gate.failed(lane(5)), Some(PAUSE_MIN));
     }
 
-    /// An upload was refused by whoever took its leave to try, and gave it back before it said so.
+    /// Whoever carries a file takes leave to try before it, and has given it back when the upload is refused.
     #[tokio::test(start_paused = true)]
     async fn a_pause_whose_time_is_up_is_renewed_and_doubled_and_one_that_lasts_is_not() {
         let gate = Arc::new(Gate::default());

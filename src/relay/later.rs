@@ -18,12 +18,14 @@ use tracing::{debug, error, info, warn};
 
 /// How often a message that passes is sent once more.
 const FAILURES_MAX: u32 = 5;
-/// How often a message that is still being recorded is looked at again.
+/// How long until a message that is still being recorded is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
-/// How often a queue is asked to take a message back.
-const PUBLISHES_MAX: u32 = 5;
 /// After so many looks it counts as one that nobody knows.
 const LOOKS_MAX: u32 = 25;
+/// How often a queue is asked to take a message back.
+const PUBLISHES_MAX: u32 = 5;
+/// How long until it is asked again.
+const PUBLISH_AGAIN: Duration = Duration::from_millis(200);
 
 /// A status that says: it failed after all.
 #[derive(Debug)]
@@ -46,11 +48,20 @@ struct Fatal {
     failures: u32,
 }
 
+/// How often a message that failed so is sent once more.
+const fn passes_max(failure: &Failure) -> u32 {
+    match failure.class.retry() {
+        RetryVerdict::WhenWindowOpens => u32::MAX,
+        RetryVerdict::AfterBackoff | RetryVerdict::WhenAccountRecovers => FAILURES_MAX,
+        RetryVerdict::WhenThreadReturns | RetryVerdict::Never => 0,
+    }
+}
+
 /// Publishes what is to be sent again. A queue that refuses it for a moment is asked once more.
 async fn goes_back(publisher: &Publisher, message: OutMessage) -> Result<(), PublishError> {
     for _ in 1..PUBLISHES_MAX {
         match publisher.publish(message.clone()).await {
-            Err(error) if error.is_refusal() => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(error) if error.is_refusal() => tokio::time::sleep(PUBLISH_AGAIN).await,
             published => return published,
         }
     }
@@ -78,10 +89,10 @@ impl Relay {
                 debug!(dispatch_id = %later.marker.dispatch, "a failure is no news");
                 return Ok(());
             }
-            FailedLater::GoesAgain { since, failures } => {
+            FailedLater::InItsLane { since, failures } => {
                 self.note_window(&later, since, failures).await?;
                 info!(dispatch_id = %later.marker.dispatch, error = %later.failure,
-                    "a part of a message failed after it was taken; it is sent again from its lane");
+                    "a part of a message failed after it was taken; its lane sees to it");
                 return Ok(());
             }
             FailedLater::UnderWay | FailedLater::Unknown => {
@@ -95,14 +106,7 @@ impl Relay {
             }
         };
         let id = later.marker.dispatch;
-        let passes = match later.failure.class.retry() {
-            RetryVerdict::WhenWindowOpens => true,
-            RetryVerdict::AfterBackoff | RetryVerdict::WhenAccountRecovers => {
-                failures <= FAILURES_MAX
-            }
-            RetryVerdict::WhenThreadReturns | RetryVerdict::Never => false,
-        };
-        if passes {
+        if failures <= passes_max(&later.failure) {
             self.note_window(&later, since, failures).await?;
             info!(dispatch_id = %id, error = %later.failure, "a message failed after it was taken; it goes back to its lane");
             let mut message = dispatch_message(prefix, &account, id, body.clone(), None);
@@ -169,20 +173,21 @@ impl Relay {
             replayed: 0,
         };
         publisher.publish(letter.into_message(prefix)).await?;
-        until_recorded(|| self.store.failure_told(id)).await?;
         // One that was sealed with another key has no sender who can be told.
         if let Ok(about) = about {
             self.tell(publisher, &about, Cause::FailedLater).await?;
         }
+        until_recorded(|| self.store.failure_told(id)).await?;
         Ok(())
     }
 
     /// Takes what the store knows of the message; waits while its sending is still being recorded.
     async fn failed_later(&self, later: &Later) -> Result<FailedLater, RelayError> {
         let Marker { dispatch, request } = later.marker;
+        let passes_max = passes_max(&later.failure);
         let mut looks = 0;
         loop {
-            match self.store.failed_later(dispatch, request, &later.native_id).await {
+            match self.store.failed_later(dispatch, request, &later.native_id, passes_max).await {
                 Ok(FailedLater::UnderWay) if looks < LOOKS_MAX => {
                     if looks == 0 {
                         // It was taken at any rate, whose answer may be lost.

@@ -328,7 +328,7 @@ fn read(live: &Live, bridge: &dyn Bridge, envelope: &Envelope) -> Option<Read> {
     })
 }
 
-/// What a receipt needs of a status. The rest has no bound: what others put into a send comes back with it.
+/// What a receipt needs of a status, which shows nobody's name. The rest has no bound: what others put into a send comes back with it.
 fn bare_status(of: &Envelope, state: StatusState) -> Envelope {
     let (platform, chat) = (of.platform.clone(), of.chat.as_exposed_str());
     let bare = Envelope::new(of.id, of.kind, platform, of.account.clone(), chat, of.time);

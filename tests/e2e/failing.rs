@@ -2,6 +2,7 @@
 
 use crate::harness::{Broker, LIMIT, Seat, WHATSAPP, World, messenger, whatsapp};
 use crate::queues::{Dead, PREFIX, Queues, reasons};
+use bytes::Bytes;
 use interline_broker::topology;
 use interline_sandbox::{Fault, Order, Seen};
 
@@ -40,6 +41,30 @@ async fn g4_what_failed_for_good_later_is_a_dead_letter_its_sender_is_told_and_a
         "Interline: Your message was sent, but the app on the other side could not deliver it.";
     world.until_texts(&from, &[told.to_owned()]).await;
     assert_eq!(reasons(&queues.dead().await), Vec::<&str>::new());
+}
+
+/// Each photo is a message of its own there, and its failure is known before the next is sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g4_photos_that_fail_for_good_one_after_the_other_are_sent_once_and_their_sender_is_told() {
+    let (broker, mut world, from, to) = world().await;
+    world.account_lines = "order = \"delivered\"\n".to_owned();
+    let Fault::Graph(fault) = Fault::graph(400, 131_026, None) else { panic!("a Graph error") };
+    let failing = Order::next(Fault::FailLater(fault)).person(&to.person).until_released();
+    let failing = world.platforms.whatsapp().order(failing);
+    world.start();
+    let picture = |n: u8| Bytes::from([b"\x89PNG\r\n\x1a\n".as_slice(), &[n]].concat());
+    let photos = [5, 6, 7].map(|n| (picture(n), "image/png".to_owned()));
+    world.phone(&from).photos(photos.to_vec()).unwrap();
+    let queues = Queues::connect(&broker.uri()).await;
+    queues.until_dead(1).await;
+    failing.release();
+    world.phone(&from).say("found").unwrap();
+    world.until_texts(&to, &["found".to_owned()]).await;
+    assert_eq!(world.stop().await, Some(0));
+    assert_eq!(queues.dead().await.len(), 1);
+    let requests = world.phone(&to).raw_requests().len();
+    assert!(requests <= 4, "each photo once at most, and a text: {requests}");
+    assert!(world.phone(&from).received_texts()[0].starts_with("Interline: "));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,7 +19,7 @@ cargo xtask test              install what the tests need, then check format, li
 cargo xtask bench [MESSAGES]   time the relay stage beside RabbitMQ's shovel: two queue types, two loads
 cargo xtask bench ingest       time signed webhooks into RabbitMQ: at 1,000 a second, and as fast as they go
 cargo xtask bench parts        time the codecs, fit and the envelope by themselves (criterion)
-cargo xtask soak [SEEDS]      try every property and play random conversations, on what nobody has seen
+cargo xtask soak [SEEDS]      try the libraries' properties and play random conversations, on what nobody has seen
 cargo xtask mutants-model      see that the model notices when parking, ordering, de-duplication or intent is off
 cargo xtask schema [--check]  write docs/*.schema.json and docs/asyncapi.yaml from the types, or say what differs
 cargo xtask fidelity [--check]  write docs/fidelity.md, what arrives of what, or say what differs

@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: every property on cases that nobody has seen, then random conversations against the model
-//! (`tests/e2e/model`) from seeds that nobody has seen.
+//! `cargo xtask soak`: the libraries' properties on cases that nobody has seen, then random conversations against the
+//! model (`tests/e2e/model`) from seeds that nobody has seen.
 
 use crate::{needs, say};
 use anyhow::Context;
@@ -23,7 +23,7 @@ pub(crate) fn run(root: &Path, seeds: &str) -> anyhow::Result<bool> {
         SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
     // Two soaks one after the other share no seed.
     let first = now.as_secs().saturating_mul(1_000_000);
-    say(&format!("xtask: each property on {seeds} cases"))?;
+    say(&format!("xtask: each property of the libraries on {seeds} cases"))?;
     let mut properties = Command::new(env!("CARGO"));
     properties.args(["test", "--workspace", "--lib"]).env("PROPTEST_CASES", seeds.to_string());
     if !succeeds(&mut properties, root)? {

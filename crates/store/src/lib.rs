@@ -139,7 +139,7 @@ pub trait Store: Send + Sync {
 
     /// The platform reports that request `n`, which it took as `native_id`, failed. A dispatch that was done is dead
     /// from then on, so that [`Store::reopen`] lets that request be sent again, and no other. In one that is still open
-    /// the request is planned again.
+    /// the request is planned again or, after more than `passes_max` failures, rejected.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.
@@ -148,6 +148,7 @@ pub trait Store: Send + Sync {
         id: DispatchId,
         n: u16,
         native_id: &Redacted<String>,
+        passes_max: u32,
     ) -> Result<FailedLater, StoreError>;
 
     /// A dead letter tells of a dispatch that failed later: the same report once more is no news.

@@ -236,14 +236,14 @@ pub enum FailedLater {
         body: Vec<u8>,
         /// When it was begun: UTC milliseconds.
         since: i64,
-        /// How often a send of it was reported as failed.
+        /// How often it failed: reports for each of its requests, rounded up.
         failures: u32,
     },
-    /// It is not at its end yet: the request that failed is sent again when its lane gets to it.
-    GoesAgain {
+    /// It is not at its end yet: when its lane gets to it, the request is sent again, or the dispatch is given up.
+    InItsLane {
         /// When it was begun: UTC milliseconds.
         since: i64,
-        /// How often a send of it was reported as failed.
+        /// How often it failed.
         failures: u32,
     },
     /// The answer to the request is not recorded yet.

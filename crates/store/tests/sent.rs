@@ -68,10 +68,10 @@ async fn g5_a_part_that_fails_while_its_message_waits_in_its_lane_is_sent_again_
     let (store, time) = begun(&folder, 2).await;
     sent_as(&store, time, 0, "x", false).await;
     assert!(!sent_as(&store, time, 1, "y", true).await);
-    let failed = async |n, id_: &str| store.failed_later(id(1), n, &native(id_)).await.unwrap();
+    let failed = async |n, id_: &str| store.failed_later(id(1), n, &native(id_), 5).await.unwrap();
     assert!(matches!(failed(0, "x").await, FailedLater::Sent { .. }));
     store.reopen(id(1), time).await.unwrap();
-    assert_eq!(failed(1, "y").await, FailedLater::GoesAgain { since: 5, failures: 2 });
+    assert_eq!(failed(1, "y").await, FailedLater::InItsLane { since: 5, failures: 1 });
     let states = row(&store, time).await.requests.into_iter().map(|request| request.state);
     assert!(states.eq([RequestState::Planned, RequestState::Planned]));
     assert_eq!(failed(1, "y").await, FailedLater::NoNews);
@@ -88,6 +88,36 @@ async fn g5_a_part_that_fails_while_its_message_waits_in_its_lane_is_sent_again_
     assert_eq!(row(&store, time).await.state, DispatchState::Done);
 }
 
+#[tokio::test]
+async fn g4_a_part_that_fails_for_good_while_others_are_under_way_is_not_sent_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 2).await;
+    sent_as(&store, time, 0, "x", false).await;
+    let failed = store.failed_later(id(1), 0, &native("x"), 0).await.unwrap();
+    assert_eq!(failed, FailedLater::InItsLane { since: 5, failures: 1 });
+    store.intend(id(1), time, 1, time).await.unwrap();
+    assert!(sent_as(&store, time, 1, "y", true).await, "it is not done");
+    // What an attempt that began before that believes of the first part changes nothing.
+    assert!(sent_as(&store, time, 0, "x", true).await);
+    let row = row(&store, time).await;
+    assert_eq!((row.state, &row.requests[0].state), (DispatchState::Open, &RequestState::Rejected));
+}
+
+#[tokio::test]
+async fn g2_the_failure_of_a_part_that_was_sent_once_more_since_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 2).await;
+    store.outcome(id(1), time, 0, RequestOutcome::Uncertain, Vec::new(), None).await.unwrap();
+    store.intend(id(1), time, 0, time).await.unwrap();
+    sent_as(&store, time, 0, "second", false).await;
+    let failed = async || store.failed_later(id(1), 0, &native("first"), 5).await.unwrap();
+    assert_eq!(failed().await, FailedLater::NoNews);
+    assert!(matches!(row(&store, time).await.requests[0].state, RequestState::Sent { .. }));
+    store.intend(id(1), time, 1, time).await.unwrap();
+    assert!(!sent_as(&store, time, 1, "other", true).await);
+    assert_eq!(failed().await, FailedLater::NoNews);
+}
+
 /// The answer was lost, the next try was refused, and then the first is said to have failed.
 #[tokio::test]
 async fn g5_what_is_to_be_sent_again_anyway_is_not_settled_by_the_failure_of_what_it_was() {
@@ -95,8 +125,8 @@ async fn g5_what_is_to_be_sent_again_anyway_is_not_settled_by_the_failure_of_wha
     let (store, time) = begun(&folder, 1).await;
     let outcome = RequestOutcome::Uncertain;
     store.outcome(id(1), time, 0, outcome, Vec::new(), None).await.unwrap();
-    let failed = async || store.failed_later(id(1), 0, &native("x")).await.unwrap();
-    assert_eq!(failed().await, FailedLater::GoesAgain { since: 5, failures: 1 });
+    let failed = async || store.failed_later(id(1), 0, &native("x"), 5).await.unwrap();
+    assert_eq!(failed().await, FailedLater::InItsLane { since: 5, failures: 1 });
     assert_eq!(failed().await, FailedLater::NoNews);
     assert_eq!(row(&store, time).await.requests[0].state, RequestState::Planned);
 }
@@ -106,7 +136,7 @@ async fn g2_a_failure_that_a_dead_letter_tells_of_is_no_news_before_the_message_
     let folder = tempfile::tempdir().unwrap();
     let (store, time) = begun(&folder, 1).await;
     sent_as(&store, time, 0, "x", true).await;
-    let failed = async |id_: &str| store.failed_later(id(1), 0, &native(id_)).await.unwrap();
+    let failed = async |id_: &str| store.failed_later(id(1), 0, &native(id_), 5).await.unwrap();
     assert!(matches!(failed("x").await, FailedLater::Sent { .. }));
     assert!(matches!(failed("x").await, FailedLater::Sent { .. }), "there may be no letter yet");
     store.failure_told(id(1)).await.unwrap();
@@ -122,11 +152,11 @@ async fn g2_a_failure_that_a_dead_letter_tells_of_is_no_news_before_the_message_
 async fn the_one_request_that_failed_later_is_sent_again_and_its_neighbours_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let (store, time) = begun(&folder, 2).await;
-    let early = store.failed_later(id(1), 0, &native("first")).await.unwrap();
+    let early = store.failed_later(id(1), 0, &native("first"), 5).await.unwrap();
     assert_eq!(early, FailedLater::UnderWay, "its answer may be on its way");
     send(&store, time, 0, false).await;
     send(&store, time, 1, true).await;
-    let failed = store.failed_later(id(1), 0, &native("first")).await.unwrap();
+    let failed = store.failed_later(id(1), 0, &native("first"), 5).await.unwrap();
     let FailedLater::Sent { body, since, failures, .. } = failed else { panic!("{failed:?}") };
     assert_eq!((body.as_slice(), since, failures), (b"sealed".as_slice(), 5, 1));
     store.reopen(id(1), time).await.unwrap();
@@ -175,7 +205,7 @@ async fn g2_the_failure_of_a_send_that_another_took_the_place_of_is_no_news() {
     store.outcome(id(1), time, 0, outcome, Vec::new(), None).await.unwrap();
     store.intend(id(1), time, 0, time + 1).await.unwrap();
     arrives(&store, time, "second", time + 2).await;
-    let failed = async |id_: &str| store.failed_later(id(1), 0, &native(id_)).await.unwrap();
+    let failed = async |id_: &str| store.failed_later(id(1), 0, &native(id_), 5).await.unwrap();
     assert_eq!(failed("first").await, FailedLater::NoNews);
     assert_eq!(row(&store, time).await.state, DispatchState::Done);
     assert!(matches!(failed("second").await, FailedLater::Sent { .. }));
@@ -190,7 +220,7 @@ async fn what_failed_later_is_no_copy_any_more_and_is_read_by_nobody() {
     let copies = async || store.copies_of(message, &bob).await.unwrap();
     sends("first", time).await;
     assert_eq!(copies().await.len(), 1);
-    store.failed_later(id(1), 0, &native("first")).await.unwrap();
+    store.failed_later(id(1), 0, &native("first"), 5).await.unwrap();
     assert_eq!(copies().await, []);
     let read = store.read(&bob, ReadUpTo::Time(time + 1), time + 1).await.unwrap();
     assert_eq!(read.by_all, []);
@@ -208,7 +238,7 @@ async fn g2_a_failure_that_is_told_again_is_no_news_once_the_message_was_sent_ag
     let (store, time) = begun(&folder, 1).await;
     send(&store, time, 0, true).await;
     let told =
-        async |native_id: &str| store.failed_later(id(1), 0, &native(native_id)).await.unwrap();
+        async |native_id: &str| store.failed_later(id(1), 0, &native(native_id), 5).await.unwrap();
     assert!(matches!(told("first").await, FailedLater::Sent { failures: 1, .. }));
     // Whoever heard it first may have died before the message went back to its lane.
     assert!(matches!(told("first").await, FailedLater::Sent { failures: 1, .. }));
@@ -225,7 +255,7 @@ async fn g2_a_failure_that_is_told_again_is_no_news_once_the_message_was_sent_ag
     sent_as(&store, time, 0, "second", true).await;
     assert_eq!(told("first").await, FailedLater::NoNews);
     assert!(matches!(told("second").await, FailedLater::Sent { failures: 2, .. }));
-    assert_eq!(store.failed_later(id(9), 0, &native("x")).await.unwrap(), FailedLater::Unknown);
+    assert_eq!(store.failed_later(id(9), 0, &native("x"), 5).await.unwrap(), FailedLater::Unknown);
 }
 
 #[tokio::test]
@@ -234,7 +264,10 @@ async fn what_its_author_took_back_is_not_sent_again_whatever_is_told_of_it() {
     let (store, time) = begun(&folder, 1).await;
     send(&store, time, 0, true).await;
     store.forget_sent(id(1)).await.unwrap();
-    assert_eq!(store.failed_later(id(1), 0, &native("first")).await.unwrap(), FailedLater::Unknown);
+    assert_eq!(
+        store.failed_later(id(1), 0, &native("first"), 5).await.unwrap(),
+        FailedLater::Unknown
+    );
 }
 
 #[tokio::test]
@@ -246,7 +279,7 @@ async fn a_message_that_arrived_does_not_fail_any_more() {
     store.arrived_later(id(1), 0).await.unwrap();
     let failed = |n| {
         let store = &store;
-        async move { store.failed_later(id(1), n, &native("first")).await.unwrap() }
+        async move { store.failed_later(id(1), n, &native("first"), 5).await.unwrap() }
     };
     assert_eq!(failed(0).await, FailedLater::NoNews);
     store.arrived_later(id(1), 1).await.unwrap();

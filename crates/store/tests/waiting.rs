@@ -362,6 +362,22 @@ async fn g5_an_echo_settles_its_message_whichever_of_its_sends_it_is_of() {
     }
 }
 
+/// Nobody knows of the first, the second was refused, and the account pauses: somebody writes the same by hand.
+#[tokio::test]
+async fn g5_what_is_written_by_hand_much_later_settles_no_send_that_was_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let new = new_dispatch(1, Some("media:image,"));
+    store.begin(new.clone(), 10).await.unwrap();
+    let outcome = |outcome| store.outcome(new.id, new.time, 0, outcome, vec![], None);
+    outcome(RequestOutcome::Uncertain).await.unwrap();
+    store.intend(new.id, new.time, 0, 20).await.unwrap();
+    outcome(RequestOutcome::NotSent).await.unwrap();
+    assert_eq!(recognised_at(&store, "n", "media:image,", 90_000).await, EchoOf::Ours);
+    let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
+    assert_eq!(row.requests[0].state, RequestState::Planned);
+}
+
 fn read_by_all(copy: &str) -> ReadByAll {
     ReadByAll { author: address(ALICE), copy: copy.into() }
 }

@@ -158,8 +158,8 @@ pub(super) struct Outcome {
     pub(super) intended_at: Option<i64>,
     /// The platform reported meanwhile that this send failed: there is no copy of it.
     pub(super) has_failed: bool,
-    /// False if a request is to be sent again.
-    pub(super) is_done: bool,
+    /// True if the dispatch cannot end as done: a request failed meanwhile.
+    pub(super) goes_again: bool,
 }
 
 pub(super) fn outcome(
@@ -172,30 +172,14 @@ pub(super) fn outcome(
 ) -> Result<Outcome, StoreError> {
     let (place, mut row) = locate(db, id, time)?.ok_or(StoreError::Unknown)?;
     if row.state == DispatchState::Done {
-        return Ok(Outcome { intended_at: None, has_failed: false, is_done: true });
+        return Ok(Outcome { intended_at: None, has_failed: false, goes_again: false });
     }
     let request = row.requests.get_mut(usize::from(n)).ok_or(StoreError::Unknown)?;
     let intended_at = request.state.intended_at();
-    // What is planned again failed since this attempt looked. What was sent before it began has no ids any more.
-    let has_failed = match (&request.state, outcome) {
-        (RequestState::Planned, RequestOutcome::Sent { native_ids }) => {
-            native_ids.is_empty() || sent::has_failed(db, id, native_ids)?
-        }
-        (_, _) => false,
-    };
-    request.state = match (&request.state, outcome) {
-        (RequestState::Planned, RequestOutcome::Sent { .. }) if has_failed => RequestState::Planned,
-        (_, RequestOutcome::Sent { native_ids }) => {
-            RequestState::Sent { native_ids: native_ids.clone(), at: intended_at }
-        }
-        // The marker came back in the meantime: it was sent, whatever this attempt believes.
-        (
-            RequestState::Sent { native_ids, at },
-            RequestOutcome::NotSent | RequestOutcome::Uncertain | RequestOutcome::Rejected,
-        ) => RequestState::Sent { native_ids: native_ids.clone(), at: *at },
-        (_, RequestOutcome::NotSent | RequestOutcome::Uncertain) => RequestState::Planned,
-        (_, RequestOutcome::Rejected) => RequestState::Rejected,
-    };
+    let has_failed = has_failed_since(db, id, &request.state, outcome)?;
+    if !has_failed {
+        request.state = after(&request.state, outcome);
+    }
     let had_likeness = request.likeness.is_some();
     if had_likeness
         && *outcome != RequestOutcome::Uncertain
@@ -204,33 +188,79 @@ pub(super) fn outcome(
         echoes::close(db, to, id, n)?;
     }
     let is_sent = |request: &RequestRow| matches!(request.state, RequestState::Sent { .. });
-    let is_done = row.requests.iter().all(is_sent);
-    if let Some(state) = finish.filter(|state| is_done || *state != DispatchState::Done) {
+    let goes_again = finish == Some(DispatchState::Done) && !row.requests.iter().all(is_sent);
+    if let Some(state) = finish.filter(|_| !goes_again) {
         end(&mut row, state);
     }
     write(db, id, place, &row)?;
-    Ok(Outcome { intended_at, has_failed, is_done })
+    Ok(Outcome { intended_at, has_failed, goes_again })
 }
 
-/// A request of an open dispatch failed after the platform took it: it is sent again. True if that could be said, which
-/// it cannot while it is not known what became of the request.
-pub(super) fn plan_again(
+/// True if this attempt believes a request to be sent that was reported as failed since: it is intended no more. What
+/// was sent before a replay has no ids any more.
+fn has_failed_since(
+    db: &Db,
+    id: DispatchId,
+    state: &RequestState,
+    outcome: &RequestOutcome,
+) -> Result<bool, StoreError> {
+    match (state, outcome) {
+        (RequestState::Planned | RequestState::Rejected, RequestOutcome::Sent { native_ids }) => {
+            Ok(native_ids.is_empty() || sent::has_failed(db, id, native_ids)?)
+        }
+        (_, _) => Ok(false),
+    }
+}
+
+fn after(state: &RequestState, outcome: &RequestOutcome) -> RequestState {
+    match (state, outcome) {
+        (_, RequestOutcome::Sent { native_ids }) => {
+            RequestState::Sent { native_ids: native_ids.clone(), at: state.intended_at() }
+        }
+        // The marker came back in the meantime: it was sent, whatever this attempt believes.
+        (
+            RequestState::Sent { native_ids, at },
+            RequestOutcome::NotSent | RequestOutcome::Uncertain | RequestOutcome::Rejected,
+        ) => RequestState::Sent { native_ids: native_ids.clone(), at: *at },
+        (_, RequestOutcome::NotSent | RequestOutcome::Uncertain) => RequestState::Planned,
+        (_, RequestOutcome::Rejected) => RequestState::Rejected,
+    }
+}
+
+/// What the failure of a send means to an open dispatch.
+pub(super) enum Failed {
+    /// The request is planned again or, if that is no use, rejected; its lane sees to both.
+    Noted,
+    /// Another send of the request is there.
+    Superseded,
+    /// What became of the request is not known yet.
+    UnderWay,
+}
+
+/// A request of an open dispatch failed after the platform took it. `passes`: false if it is not to be sent again.
+pub(super) fn fail(
     db: &mut Db,
     id: DispatchId,
     time: i64,
     n: u16,
-) -> Result<bool, StoreError> {
-    let Some((place, mut row)) = locate(db, id, time)? else { return Ok(false) };
-    let Some(request) = row.requests.get_mut(usize::from(n)) else { return Ok(false) };
-    match request.state {
-        RequestState::Intended { .. } => return Ok(false),
-        RequestState::Planned | RequestState::Rejected => {}
-        RequestState::Sent { .. } => {
-            request.state = RequestState::Planned;
-            write(db, id, place, &row)?;
+    native_id: &Redacted<String>,
+    passes: bool,
+) -> Result<Failed, StoreError> {
+    let Some((place, mut row)) = locate(db, id, time)? else { return Ok(Failed::UnderWay) };
+    let Some(request) = row.requests.get_mut(usize::from(n)) else { return Ok(Failed::UnderWay) };
+    match &request.state {
+        RequestState::Intended { .. } => return Ok(Failed::UnderWay),
+        RequestState::Sent { native_ids, .. }
+            if !native_ids.is_empty() && !native_ids.contains(native_id) =>
+        {
+            return Ok(Failed::Superseded);
         }
+        RequestState::Rejected => return Ok(Failed::Noted),
+        RequestState::Planned | RequestState::Sent { .. } => {}
     }
-    Ok(true)
+    request.state = if passes { RequestState::Planned } else { RequestState::Rejected };
+    write(db, id, place, &row)?;
+    Ok(Failed::Noted)
 }
 
 /// A finished row is kept for its state alone; the plans, which hold content, go.

@@ -31,6 +31,8 @@ struct OpenSend {
 
 /// By how much the platform's clock may be behind ours.
 const CLOCKS_APART_MAX_MS: i64 = 1_000;
+/// An echo that is later than this may be of what somebody wrote by hand, and settles no send that was tried again.
+const TAKEN_WITHIN_MS: i64 = 60_000;
 /// How long the second echo of a send that was made twice is expected.
 const SURPLUS_AGE_MAX_MS: i64 = 3_600_000;
 
@@ -131,9 +133,15 @@ pub(super) fn recognise(
     if let Some(send) = list.iter_mut().find(is_like) {
         send.echo = Some(native_id.clone());
         let (dispatch, n) = (send.dispatch, send.n);
-        save(db, &key, &list)?;
+        let mut settles = !send.surplus || time <= send.at.saturating_add(TAKEN_WITHIN_MS);
         // Whichever send of it this was: it is there, and is not to be sent again.
-        dispatches::settle(db, dispatch, n, std::slice::from_ref(native_id))?;
+        settles |= list.iter().any(|other| {
+            (other.dispatch, other.n) == (dispatch, n) && !other.surplus && other.echo.is_none()
+        });
+        save(db, &key, &list)?;
+        if settles {
+            dispatches::settle(db, dispatch, n, std::slice::from_ref(native_id))?;
+        }
         return Ok(EchoOf::Ours);
     }
     let is_open = list.iter().any(|send| !send.surplus && send.echo.is_none());

@@ -193,7 +193,6 @@ impl Store for SqliteStore {
         self.executor
             .run(move |db| {
                 let written = dispatches::outcome(db, id, time, n, &outcome, finish)?;
-                let goes_again = finish == Some(DispatchState::Done) && !written.is_done;
                 let mut new_copies = new_copies;
                 new_copies.retain(|copy| copy.is_original || !written.has_failed);
                 // A person may read a message before its answer has come back to us.
@@ -201,10 +200,10 @@ impl Store for SqliteStore {
                     copy.at = written.intended_at.unwrap_or(copy.at);
                 }
                 let mut released = copies::record(db, &new_copies)?;
-                if finish.is_some() && !goes_again {
+                if finish.is_some() && !written.goes_again {
                     released.extend(parked::release_end(db, id)?);
                 }
-                Ok(Recorded { released, goes_again })
+                Ok(Recorded { released, goes_again: written.goes_again })
             })
             .await
     }
@@ -252,9 +251,10 @@ impl Store for SqliteStore {
         id: DispatchId,
         n: u16,
         native_id: &Redacted<String>,
+        passes_max: u32,
     ) -> Result<FailedLater, StoreError> {
         let native_id = native_id.clone();
-        self.executor.run(move |db| sent::failed(db, id, n, &native_id)).await
+        self.executor.run(move |db| sent::failed(db, id, n, &native_id, passes_max)).await
     }
 
     async fn failure_told(&self, id: DispatchId) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 //!
 //! Bounded in number, the oldest go first, and in time. A message whose arrival is told needs its row no more.
 
+use super::dispatches::Failed;
 use super::writer::Db;
 use super::{copies, dispatches};
 use crate::{DispatchState, FailedLater, NewSent, RequestRow, RequestState, StoreError};
@@ -118,6 +119,7 @@ pub(super) fn failed(
     id: DispatchId,
     n: u16,
     native_id: &Redacted<String>,
+    passes_max: u32,
 ) -> Result<FailedLater, StoreError> {
     let Some((seq, mut value)) = find(db, id)? else { return Ok(FailedLater::Unknown) };
     if value.arrived.contains(&n) {
@@ -142,8 +144,15 @@ pub(super) fn failed(
             dispatches::reject(db, id, value.time, n)?;
         }
         (Some(DispatchState::Open), false) => {
-            if !dispatches::plan_again(db, id, value.time, n)? {
-                return Ok(FailedLater::UnderWay);
+            let passes = failures(&value, 1) <= passes_max;
+            match dispatches::fail(db, id, value.time, n, native_id, passes)? {
+                Failed::Noted => {}
+                Failed::UnderWay => return Ok(FailedLater::UnderWay),
+                Failed::Superseded => {
+                    value.failed.push(native_id.clone());
+                    write(db, seq, &value)?;
+                    return Ok(FailedLater::NoNews);
+                }
             }
         }
         (Some(DispatchState::Done | DispatchState::Open), true)
@@ -157,7 +166,7 @@ pub(super) fn failed(
     write(db, seq, &value)?;
     Ok(match state {
         Some(DispatchState::Open) => {
-            FailedLater::GoesAgain { since: value.since, failures: failures(&value) }
+            FailedLater::InItsLane { since: value.since, failures: failures(&value, 0) }
         }
         Some(DispatchState::Dead) => FailedLater::NoNews,
         Some(DispatchState::Done | DispatchState::Refused) | None => sent(&value),
@@ -186,8 +195,10 @@ pub(super) fn failure_told(db: &Db, id: DispatchId) -> Result<(), StoreError> {
     write(db, seq, &value)
 }
 
-fn failures(value: &Value) -> u32 {
-    u32::try_from(value.failed.len()).unwrap_or(u32::MAX)
+/// How often a message failed, with so many more reports: one for each of its requests is once.
+fn failures(value: &Value, more: usize) -> u32 {
+    let times = (value.failed.len() + more).div_ceil(value.plans.len().max(1));
+    u32::try_from(times).unwrap_or(u32::MAX)
 }
 
 /// True if a send with one of these native ids was reported as failed.
@@ -209,7 +220,7 @@ fn sent(value: &Value) -> FailedLater {
         account: account_of(value),
         body: value.body.clone(),
         since: value.since,
-        failures: failures(value),
+        failures: failures(value, 0),
     }
 }
 
