@@ -40,7 +40,7 @@ pub use gate::PauseReason;
 pub(crate) use http::Upload;
 pub use http::{Http, Peers, TransportError};
 pub use notices::Notices;
-pub(crate) use notices::Telling;
+pub(crate) use notices::{AUTHOR as NOTICE_AUTHOR, Telling};
 pub(crate) use plan::render;
 pub use under_way::UnderWay;
 pub use wakes::Wakes;

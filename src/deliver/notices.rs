@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 /// Who is shown as the author.
-const AUTHOR: &str = "Interline";
+pub(crate) const AUTHOR: &str = "Interline";
 /// Where a notice's envelope says that it is one, and why.
 const MARK: &str = "notice";
 /// How many notices an hour all people together can get.

@@ -4,17 +4,18 @@ use super::later::Later;
 use super::news::{Echo, News, Read, Settlement};
 use crate::config::{OperatorMessages, Order};
 use crate::dead::Reason;
-use crate::deliver::Arrival;
-use crate::live::Live;
+use crate::deliver::{Arrival, NOTICE_AUTHOR};
+use crate::live::{Account, Live};
 use crate::wire::Marker;
 use interline_bridge_api::{BodyError, Bridge, ChatKind, Normalized};
 use interline_envelope::{
-    AccountRef, Address, Author, Dispatch, ENVELOPE_BYTES_MAX, Envelope, IdKey, Kind, Origin,
-    Status, StatusState, Target, Unknown,
+    AccountRef, Address, Author, Dispatch, ENVELOPE_BYTES_MAX, Envelope, IdKey, Kind, Origin, Part,
+    Redacted, Status, StatusState, Target, Unknown,
 };
 use interline_notice::Cause;
 use interline_relay::{
-    Absorbed, Binding, Route, Seat, alias, likeness_of_echo, opens_window, route,
+    Absorbed, Binding, Participant, Route, Seat, alias, likeness_of_echo, opens_window, route,
+    unnamed,
 };
 use interline_store::{NativeMessage, ReadUpTo};
 use std::panic::AssertUnwindSafe;
@@ -199,16 +200,17 @@ fn echo(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: 
     let seat = envelope.to.as_ref().and_then(|person| live.directory.find(&account, person));
     let live_account = live.account(&account);
     let (Some(seat), Some(of)) = (seat, live_account) else { return };
+    let gives_markers_back = bridge.capabilities(ChatKind::Direct).marker_bytes_max.is_some();
     let is_heard = carries_words(&envelope) && of.operator_messages == OperatorMessages::Relay;
+    let was_passed_on = !gives_markers_back && bears_a_name(live, seat, &envelope);
     let mut operators = Vec::new();
-    if is_heard && !envelope.history && !envelope.standby {
-        let name = of.name.clone().unwrap_or_else(|| bridge.manifest().display_name.to_owned());
+    if is_heard && !was_passed_on && !envelope.history && !envelope.standby {
         // Always by name: else it would look as if the other person had said it.
-        let author = Author { alias: name.into(), named: true, unknown: Unknown::new() };
+        let alias = operator_of(&of).to_owned().into();
+        let author = Author { alias, named: true, unknown: Unknown::new() };
         let targets = seat.others().map(|participant| participant.address.clone()).collect();
         operators = dispatches(ids, seat, &author, &envelope, targets);
     }
-    let gives_markers_back = bridge.capabilities(ChatKind::Direct).marker_bytes_max.is_some();
     match (gives_markers_back, seat.own(), envelope.native_id.clone()) {
         (false, Some(own), Some(native_id)) => {
             let Address { account, user: chat } = own.address.clone();
@@ -223,6 +225,30 @@ fn echo(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: 
         }
         (true, _, _) | (_, None, _) | (_, _, None) => out.dispatches.extend(operators),
     }
+}
+
+/// Under what name people hear what was written by hand for an account.
+fn operator_of(account: &Account) -> &str {
+    account.name.as_deref().unwrap_or(account.bridge.manifest().display_name)
+}
+
+/// True if a name of the conversation stands before the words, as what an Interline passes on has it. Where no marker
+/// comes back, two daemons with the same accounts know each other by it: else each would pass on for ever what the other
+/// did.
+fn bears_a_name(live: &Live, seat: Seat<'_>, envelope: &Envelope) -> bool {
+    let Some(Part::Text { text, .. }) = envelope.parts.first() else { return false };
+    let begins = |name: &str| {
+        text.as_exposed_str().strip_prefix(name).is_some_and(|rest| rest.starts_with(": "))
+    };
+    let is_of = |participant: &Participant| {
+        let of_person = participant.name.as_ref().map(Redacted::as_exposed_str);
+        let of_account = live.account(&participant.address.account);
+        of_person.is_some_and(begins)
+            || of_account.is_some_and(|of| {
+                begins(operator_of(&of)) || begins(&unnamed(of.bridge.manifest().display_name))
+            })
+    };
+    begins(NOTICE_AUTHOR) || seat.conversation.participants.iter().any(is_of)
 }
 
 /// A participant's id changed: the new one belongs to the same seat.

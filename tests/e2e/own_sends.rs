@@ -139,6 +139,23 @@ async fn g4_what_an_operator_writes_in_the_whatsapp_business_app_is_heard() {
     is_heard(alice.clone(), echo_of_whatsapp(&alice)).await;
 }
 
+/// Two daemons with the same accounts hear each other's echoes, and Instagram gives no marker back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn g2_what_another_daemon_passed_on_goes_no_further() {
+    let carla = instagram(1, "Carla");
+    for author in ["Support", "Interline", "Someone on Messenger"] {
+        let Scene { mut world, other, queues, _broker } = scene(&carla, "").await;
+        let mut echo = echo("instagram", INSTAGRAM, &carla, 1_700_000_000_000);
+        let said = &mut echo["entry"][0]["messaging"][0]["message"]["text"];
+        *said = format!("{author}: typed by hand").into();
+        queues.publish_event("instagram", INSTAGRAM, echo.to_string()).await;
+        world.phone(&carla).say("and I heard it").unwrap();
+        world.until_texts(&other, &["and I heard it".to_owned()]).await;
+        assert_eq!(world.stop().await, Some(0));
+        world.until_texts(&other, &["and I heard it".to_owned()]).await;
+    }
+}
+
 /// For one of two it came to nothing, and of the other's it is not known yet whether it is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn g5_whoever_may_have_what_was_taken_back_is_told_so_once_it_is_known() {

@@ -34,5 +34,5 @@ pub use pace::{Bucket, Budgets, Charge, Pairs, Quota, Rate};
 pub use plan::{
     FitInput, Form, Loss, Means, MediaLinks, OriginTraits, Plan, ReactionForm, Reference, Refusal,
 };
-pub use route::{ALIAS_GRAPHEMES_MAX, Absorbed, Route, alias, route};
+pub use route::{ALIAS_GRAPHEMES_MAX, Absorbed, Route, alias, route, unnamed};
 pub use window::{Passage, Window, opens_window};

@@ -151,12 +151,17 @@ pub fn alias(seat: Seat<'_>, envelope: &Envelope, platform_name: &str) -> Author
     let name = configured
         .and_then(clean_name)
         .or_else(|| profile.and_then(clean_name))
-        .unwrap_or_else(|| format!("Someone on {platform_name}"));
+        .unwrap_or_else(|| unnamed(platform_name));
     Author {
         alias: Redacted::new(name),
         named: seat.conversation.names_authors(),
         unknown: Unknown::new(),
     }
+}
+
+/// Who is shown as the author where no name is known.
+pub fn unnamed(platform_name: &str) -> String {
+    format!("Someone on {platform_name}")
 }
 
 /// True if the text is made of digits and what stands between them in a telephone number.
