@@ -120,7 +120,7 @@ impl Delivering {
             return self.end(dispatch, DispatchState::Refused).await;
         }
         if row.as_ref().is_some_and(|row| row.requests.iter().any(is_rejected)) {
-            return Ok(refused_before());
+            return Ok(self.refused_before(&live));
         }
         // Before the plan: what waits must not have uploaded its media. What became of a send is found out before that:
         // it may be on the phone.
@@ -224,7 +224,7 @@ impl Delivering {
                     }
                     sent
                 }
-                Some(RequestState::Rejected) => Sent::Step(refused_before()),
+                Some(RequestState::Rejected) => Sent::Step(self.refused_before(&self.live())),
                 Some(RequestState::Intended { .. }) => {
                     match self.resolve_uncertain(of, n, request, last).await? {
                         // It is asked anew whether the rest may follow.
@@ -414,7 +414,9 @@ impl Delivering {
                 Some(RequestState::Planned) => {
                     return Ok(Sent::Step(Step::Again { after: self.backoff(of) }));
                 }
-                Some(RequestState::Rejected) => return Ok(Sent::Step(refused_before())),
+                Some(RequestState::Rejected) => {
+                    return Ok(Sent::Step(self.refused_before(&self.live())));
+                }
                 Some(RequestState::Intended { .. }) | None => {}
             }
             // While the broker is away no marker comes, and when it is back those of before are still on their way.
@@ -524,6 +526,16 @@ impl Delivering {
         references::carried(dispatch).map(copy).into_iter().collect()
     }
 
+    /// What was refused has its dead letter, unless the daemon died before that, or the platform said so later.
+    fn refused_before(&self, live: &Live) -> Step {
+        let later = self.account_now(live).is_some_and(|of| of.bridge.manifest().fails_later);
+        Step::Dead {
+            reason: if later { Reason::FailedLater } else { Reason::Permanent },
+            error: "the platform refused it, or said later that it failed for good; the log of that time has its code"
+                .to_owned(),
+        }
+    }
+
     pub(super) fn refused_by_consent(&self, live: &Live, dispatch: &Dispatch) -> Option<Step> {
         let member = live.directory.is_member(&dispatch.conversation, &dispatch.to);
         let heard = live.directory.is_member(&dispatch.conversation, &dispatch.origin.account);
@@ -546,14 +558,6 @@ const fn is_intended(request: &RequestRow) -> bool {
 
 const fn is_rejected(request: &RequestRow) -> bool {
     matches!(request.state, RequestState::Rejected)
-}
-
-/// What was refused has its dead letter, unless the daemon died before that, or the platform said so later.
-fn refused_before() -> Step {
-    Step::Dead {
-        reason: Reason::Permanent,
-        error: "the platform refused it, or said later that it failed for good".to_owned(),
-    }
 }
 
 /// True if a request is left that the platform is not known to have.

@@ -203,6 +203,9 @@ fn echo(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: 
     let gives_markers_back = bridge.capabilities(ChatKind::Direct).marker_bytes_max.is_some();
     let is_heard = carries_words(&envelope) && of.operator_messages == OperatorMessages::Relay;
     let was_passed_on = !gives_markers_back && bears_a_name(live, seat, &envelope);
+    if was_passed_on {
+        debug!(envelope_id = %envelope.id, disposition = "echo", "it was passed on by another daemon");
+    }
     let mut operators = Vec::new();
     if is_heard && !was_passed_on && !envelope.history && !envelope.standby {
         // Always by name: else it would look as if the other person had said it.

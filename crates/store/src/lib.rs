@@ -139,7 +139,7 @@ pub trait Store: Send + Sync {
 
     /// The platform reports that request `n`, which it took as `native_id`, failed. A dispatch that was done is dead
     /// from then on, so that [`Store::reopen`] lets that request be sent again, and no other. In one that is still open
-    /// the request is planned again or, after more than `passes_max` failures, rejected.
+    /// the request is planned again or, when it failed more than `passes_max` times, rejected.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be written.

@@ -236,14 +236,14 @@ pub enum FailedLater {
         body: Vec<u8>,
         /// When it was begun: UTC milliseconds.
         since: i64,
-        /// How often it failed: reports for each of its requests, rounded up.
+        /// How often it failed: that of its requests that failed most.
         failures: u32,
     },
     /// It is not at its end yet: when its lane gets to it, the request is sent again, or the dispatch is given up.
     InItsLane {
         /// When it was begun: UTC milliseconds.
         since: i64,
-        /// How often it failed.
+        /// How often it failed: that of its requests that failed most.
         failures: u32,
     },
     /// The answer to the request is not recorded yet.

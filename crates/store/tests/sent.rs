@@ -99,8 +99,33 @@ async fn g4_a_part_that_fails_for_good_while_others_are_under_way_is_not_sent_ag
     assert!(sent_as(&store, time, 1, "y", true).await, "it is not done");
     // What an attempt that began before that believes of the first part changes nothing.
     assert!(sent_as(&store, time, 0, "x", true).await);
+    // Nor does the outcome of a send of it that was under way.
+    store.outcome(id(1), time, 0, RequestOutcome::NotSent, Vec::new(), None).await.unwrap();
     let row = row(&store, time).await;
     assert_eq!((row.state, &row.requests[0].state), (DispatchState::Open, &RequestState::Rejected));
+    // Its lane puts the dead letter down, so the same report makes no second one.
+    store.finish(id(1), time, DispatchState::Dead).await.unwrap();
+    let again = store.failed_later(id(1), 0, &native("x"), 0).await.unwrap();
+    assert_eq!(again, FailedLater::NoNews);
+}
+
+#[tokio::test]
+async fn g9_one_request_of_many_that_fails_each_time_is_sent_again_no_more_often_than_one_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, time) = begun(&folder, 9).await;
+    for times in 1..8 {
+        for n in 0..9 {
+            sent_as(&store, time, n, &format!("{n}.{times}"), false).await;
+        }
+        let failed = store.failed_later(id(1), 3, &native(&format!("3.{times}")), 5).await.unwrap();
+        assert_eq!(failed, FailedLater::InItsLane { since: 5, failures: times });
+        let is_rejected = row(&store, time).await.requests[3].state == RequestState::Rejected;
+        assert_eq!(is_rejected, times > 5, "{times}");
+        if is_rejected {
+            break;
+        }
+        store.intend(id(1), time, 3, time).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -342,6 +342,24 @@ async fn g5_the_late_echo_of_a_send_that_was_made_twice_settles_no_other_send() 
     );
 }
 
+/// Of the first two, ten minutes apart, nobody knows; the third was refused; then the echo of the second comes.
+#[tokio::test]
+async fn g5_an_echo_settles_its_message_also_where_an_older_send_of_it_is_of_unknown_fate() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let new = new_dispatch(1, Some("text:ok"));
+    store.begin(new.clone(), 10).await.unwrap();
+    let outcome = |outcome| store.outcome(new.id, new.time, 0, outcome, vec![], None);
+    for (what, at) in [(RequestOutcome::Uncertain, 600_000), (RequestOutcome::Uncertain, 700_000)] {
+        outcome(what).await.unwrap();
+        store.intend(new.id, new.time, 0, at).await.unwrap();
+    }
+    outcome(RequestOutcome::NotSent).await.unwrap();
+    assert_eq!(recognised_at(&store, "n", "text:ok", 601_000).await, EchoOf::Ours);
+    let row = store.dispatch(new.id, new.time).await.unwrap().unwrap();
+    assert!(matches!(row.requests[0].state, RequestState::Sent { .. }));
+}
+
 /// Of the first nobody knows; the second was refused; then an echo comes, of the first or of the third.
 #[tokio::test]
 async fn g5_an_echo_settles_its_message_whichever_of_its_sends_it_is_of() {

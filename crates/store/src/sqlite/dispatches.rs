@@ -222,8 +222,10 @@ fn after(state: &RequestState, outcome: &RequestOutcome) -> RequestState {
             RequestState::Sent { native_ids, at },
             RequestOutcome::NotSent | RequestOutcome::Uncertain | RequestOutcome::Rejected,
         ) => RequestState::Sent { native_ids: native_ids.clone(), at: *at },
+        // It failed for good while this attempt was under way.
+        (RequestState::Rejected, RequestOutcome::NotSent | RequestOutcome::Uncertain)
+        | (_, RequestOutcome::Rejected) => RequestState::Rejected,
         (_, RequestOutcome::NotSent | RequestOutcome::Uncertain) => RequestState::Planned,
-        (_, RequestOutcome::Rejected) => RequestState::Rejected,
     }
 }
 
@@ -303,7 +305,9 @@ pub(super) fn reopen(db: &mut Db, id: DispatchId, time: i64) -> Result<(), Store
             request.state = RequestState::Planned;
         }
     }
-    write(db, id, place, &row)
+    write(db, id, place, &row)?;
+    // Its lane has it now.
+    sent::failure_told(db, id)
 }
 
 /// A dispatch that was done is dead after all, with what became of its requests.

@@ -133,10 +133,12 @@ pub(super) fn recognise(
     if let Some(send) = list.iter_mut().find(is_like) {
         send.echo = Some(native_id.clone());
         let (dispatch, n) = (send.dispatch, send.n);
-        let mut settles = !send.surplus || time <= send.at.saturating_add(TAKEN_WITHIN_MS);
         // Whichever send of it this was: it is there, and is not to be sent again.
-        settles |= list.iter().any(|other| {
-            (other.dispatch, other.n) == (dispatch, n) && !other.surplus && other.echo.is_none()
+        let settles = list.iter().any(|other| {
+            let is_free = other.echo.as_ref().is_none_or(|echo| echo == native_id);
+            let is_near = time.saturating_add(CLOCKS_APART_MAX_MS) >= other.at
+                && time <= other.at.saturating_add(TAKEN_WITHIN_MS);
+            (other.dispatch, other.n) == (dispatch, n) && is_free && (!other.surplus || is_near)
         });
         save(db, &key, &list)?;
         if settles {

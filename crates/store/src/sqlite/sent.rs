@@ -35,7 +35,10 @@ struct Value {
     arrived: Vec<u16>,
     /// The native ids that were reported as failed: each send has another, so a repeated report is no news.
     failed: Vec<Redacted<String>>,
-    /// True once a dead letter tells of the last of these.
+    /// The requests that these were, but for sends that another took the place of.
+    #[serde(default)]
+    failed_requests: Vec<u16>,
+    /// True once somebody else sees to the last of these: its lane, or whoever reads its dead letter.
     #[serde(default)]
     told: bool,
 }
@@ -87,6 +90,7 @@ pub(super) fn keep(db: &Db, new: &NewSent) -> Result<(), StoreError> {
         plans: new.plans.iter().map(|plan| Plan(plan.body.clone())).collect(),
         arrived: Vec::new(),
         failed: Vec::new(),
+        failed_requests: Vec::new(),
         told: false,
     };
     write(db, seq, &value)?;
@@ -128,10 +132,10 @@ pub(super) fn failed(
     let is_known = value.failed.contains(native_id);
     let state = dispatches::read(db, id, value.time)?.map(|row| row.state);
     match (state, is_known) {
-        (Some(DispatchState::Done), false) if is_superseded(db, &value, n, native_id)? => {
-            value.failed.push(native_id.clone());
-            write(db, seq, &value)?;
-            return Ok(FailedLater::NoNews);
+        (Some(DispatchState::Done | DispatchState::Dead), false)
+            if is_superseded(db, &value, n, native_id)? =>
+        {
+            return is_no_news(db, seq, value, native_id);
         }
         (Some(DispatchState::Done), false) => {
             dispatches::restore_dead(db, id, value.time, restored(&value, n))?;
@@ -144,15 +148,11 @@ pub(super) fn failed(
             dispatches::reject(db, id, value.time, n)?;
         }
         (Some(DispatchState::Open), false) => {
-            let passes = failures(&value, 1) <= passes_max;
+            let passes = failures_of(&value, n).saturating_add(1) <= passes_max;
             match dispatches::fail(db, id, value.time, n, native_id, passes)? {
                 Failed::Noted => {}
                 Failed::UnderWay => return Ok(FailedLater::UnderWay),
-                Failed::Superseded => {
-                    value.failed.push(native_id.clone());
-                    write(db, seq, &value)?;
-                    return Ok(FailedLater::NoNews);
-                }
+                Failed::Superseded => return is_no_news(db, seq, value, native_id),
             }
         }
         (Some(DispatchState::Done | DispatchState::Open), true)
@@ -162,11 +162,16 @@ pub(super) fn failed(
         copies::forget(db, &Address { account: account_of(&value), user }, native_id)?;
     }
     value.failed.push(native_id.clone());
-    value.told &= state == Some(DispatchState::Dead);
+    value.failed_requests.push(n);
+    value.told = match state {
+        Some(DispatchState::Open) => true,
+        Some(DispatchState::Dead) => value.told,
+        Some(DispatchState::Done | DispatchState::Refused) | None => false,
+    };
     write(db, seq, &value)?;
     Ok(match state {
         Some(DispatchState::Open) => {
-            FailedLater::InItsLane { since: value.since, failures: failures(&value, 0) }
+            FailedLater::InItsLane { since: value.since, failures: failures(&value) }
         }
         Some(DispatchState::Dead) => FailedLater::NoNews,
         Some(DispatchState::Done | DispatchState::Refused) | None => sent(&value),
@@ -188,16 +193,33 @@ fn is_superseded(
     Ok(of_part.peek().is_some() && of_part.all(|copy| copy.native_id != *native_id))
 }
 
-/// A dead letter tells that a dispatch failed.
+/// The failure of a send that does not matter any more.
+fn is_no_news(
+    db: &Db,
+    seq: i64,
+    mut value: Value,
+    native_id: &Redacted<String>,
+) -> Result<FailedLater, StoreError> {
+    value.failed.push(native_id.clone());
+    write(db, seq, &value)?;
+    Ok(FailedLater::NoNews)
+}
+
+/// Somebody else sees to what failed: the same report once more is no news.
 pub(super) fn failure_told(db: &Db, id: DispatchId) -> Result<(), StoreError> {
     let Some((seq, mut value)) = find(db, id)? else { return Ok(()) };
     value.told = true;
     write(db, seq, &value)
 }
 
-/// How often a message failed, with so many more reports: one for each of its requests is once.
-fn failures(value: &Value, more: usize) -> u32 {
-    let times = (value.failed.len() + more).div_ceil(value.plans.len().max(1));
+/// How often a message failed: as often as that of its requests that failed most.
+fn failures(value: &Value) -> u32 {
+    let of_one = |n: &u16| failures_of(value, *n);
+    value.failed_requests.iter().map(of_one).max().unwrap_or_default()
+}
+
+fn failures_of(value: &Value, n: u16) -> u32 {
+    let times = value.failed_requests.iter().filter(|failed| **failed == n).count();
     u32::try_from(times).unwrap_or(u32::MAX)
 }
 
@@ -220,7 +242,7 @@ fn sent(value: &Value) -> FailedLater {
         account: account_of(value),
         body: value.body.clone(),
         since: value.since,
-        failures: failures(value, 0),
+        failures: failures(value),
     }
 }
 
