@@ -68,7 +68,7 @@ pub trait Store: Send + Sync {
     /// Writes what became of request `n`, the copies that follow, and the end of the dispatch, in one transaction, and
     /// moves what waited for the copies or for that end to the held rows of the lanes that it names. A request whose
     /// marker came back stays sent, whatever a later outcome says; a dispatch that is done stays done. One of which a
-    /// request failed meanwhile is not done, see [`FailedLater::GoesAgain`].
+    /// request failed meanwhile is not done, see [`FailedLater::InItsLane`].
     ///
     /// # Errors
     /// [`StoreError::Unknown`] if the dispatch was never begun.
