@@ -278,7 +278,7 @@ impl Delivering {
         }
         let _on_its_way = self.context.under_way.begin(&dispatch.to);
         let intended_at = now_ms();
-        match self.intend(&live, of, n, requests, first_intent).await? {
+        match self.intend(&live, of, n, requests, first_intent, intended_at).await? {
             Intended::Now => {}
             Intended::AlreadySent(native_ids) => {
                 return self.record_sent(of, n, native_ids, last).await;

@@ -7,7 +7,6 @@ use super::account::Delivering;
 use super::attempt::{Attempt, Step, number, request_plan};
 use super::plan::Planned;
 use super::references;
-use crate::clock::now_ms;
 use crate::live::Live;
 use interline_envelope::{Dispatch, Redacted};
 use interline_store::{
@@ -31,7 +30,7 @@ pub(super) enum Intended {
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
 impl Delivering {
-    /// Makes the intent of request `n` durable, with what it takes to send the dispatch again.
+    /// Makes the intent of request `n` durable, with what it takes to send the dispatch again. `now`: UTC milliseconds.
     ///
     /// # Errors
     /// [`StoreError`] if that cannot be written; nothing may be sent then.
@@ -42,8 +41,9 @@ impl Delivering {
         n: usize,
         requests: &[Planned],
         first: bool,
+        now: i64,
     ) -> Result<Intended, StoreError> {
-        let (dispatch, now) = (&*of.dispatch, now_ms());
+        let dispatch = &*of.dispatch;
         let intent = async {
             if first {
                 self.begin(dispatch, requests, now).await

@@ -202,9 +202,9 @@ fn echo(live: &Live, ids: &IdKey, bridge: &dyn Bridge, envelope: Envelope, out: 
     let (Some(seat), Some(of)) = (seat, live_account) else { return };
     let gives_markers_back = bridge.capabilities(ChatKind::Direct).marker_bytes_max.is_some();
     let is_heard = carries_words(&envelope) && of.operator_messages == OperatorMessages::Relay;
-    let was_passed_on = !gives_markers_back && bears_a_name(live, seat, &envelope);
+    let was_passed_on = is_heard && !gives_markers_back && bears_a_name(live, seat, &envelope);
     if was_passed_on {
-        debug!(envelope_id = %envelope.id, disposition = "echo", "it was passed on by another daemon");
+        debug!(envelope_id = %envelope.id, disposition = "echo", "an Interline passed it on, this one or another");
     }
     let mut operators = Vec::new();
     if is_heard && !was_passed_on && !envelope.history && !envelope.standby {
@@ -357,7 +357,8 @@ fn read(live: &Live, bridge: &dyn Bridge, envelope: &Envelope) -> Option<Read> {
     })
 }
 
-/// What a receipt needs of a status, which shows nobody's name. The rest has no bound: what others put into a send comes back with it.
+/// What a receipt needs of a status, which shows nobody's name. The rest has no bound: what others put into a send comes
+/// back with it.
 fn bare_status(of: &Envelope, state: StatusState) -> Envelope {
     let (platform, chat) = (of.platform.clone(), of.chat.as_exposed_str());
     let bare = Envelope::new(of.id, of.kind, platform, of.account.clone(), chat, of.time);
